@@ -1,0 +1,13 @@
+//! What every layer may use: time as a value, ids, private values, tasks, shutdown, files, frames.
+//!
+//! Nothing here knows of hospitals, beds or networks.
+
+pub mod backoff;
+pub mod clock;
+pub mod exit;
+pub mod files;
+pub mod frame;
+pub mod ids;
+pub mod logging;
+pub mod redact;
+pub mod supervise;

@@ -1,0 +1,93 @@
+//! What one look at one bed showed, in numbers and without pixels.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock::Now;
+use crate::base::frame::Origin;
+use crate::base::ids::StayId;
+use crate::domain::patrol::LookId;
+
+/// The answer to one look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sighting {
+    pub look: LookId,
+    pub taken: Now,
+    pub origin: Origin,
+    pub scene: Scene,
+}
+
+/// A look that brought no picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoSighting {
+    pub look: LookId,
+    pub reason: Reason,
+}
+
+/// What the zone of the bed showed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scene {
+    /// Too little light to see a face if there were one; mean luma 0..=255.
+    Dark { mean_luma: f32 },
+    /// No face at any angle.
+    NoFace { occupancy: Occupancy },
+    /// At least one face; `best` is the one most like the person expected here.
+    Faces { count: usize, best: FaceSeen },
+}
+
+/// Whether something lies in the bed, told apart from the picture of the empty bed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Occupancy {
+    /// Share of the zone that differs from the empty bed, 0..=1.
+    Changed(f32),
+    /// No picture of the empty bed exists, so absence cannot be told from a hidden face.
+    Unknown,
+}
+
+/// A face, measured and compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaceSeen {
+    pub quality: FaceQuality,
+    /// Similarity to the templates of the person expected here; `None` when none is enrolled.
+    pub claimed: Option<f32>,
+    /// The most similar *other* person of the roster.
+    pub nearest_other: Option<(StayId, f32)>,
+}
+
+/// Measurements of one face; ranges as in `QualityRule`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaceQuality {
+    pub score: f32,
+    pub width_px: f32,
+    pub yaw: f32,
+    pub pitch: f32,
+    pub sharpness: f32,
+    pub luma: f32,
+}
+
+/// Why a look proves nothing. None of these is the ward's guilt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// 光线太暗
+    Dark,
+    /// 画面模糊
+    Blurred,
+    /// 人脸太小
+    TooSmall,
+    /// 人脸偏转
+    TurnedAway,
+    /// 检测不可靠
+    WeakDetection,
+    /// 多人入镜
+    SeveralFaces,
+    /// 相似度在两个阈值之间
+    UncertainMatch,
+    /// 未登记人脸
+    NotEnrolled,
+    /// 没有空床参考图
+    NoEmptyReference,
+    /// 摄像头无画面
+    NoPicture,
+    /// 各次结果不一致
+    Contradictory,
+}

@@ -1,0 +1,89 @@
+//! One sighting against one person: integrity, then quality, then likeness (verification, 智慧核查).
+
+use crate::base::ids::StayId;
+use crate::domain::policy::{Policy, QualityRule};
+use crate::domain::roster::Stay;
+use crate::domain::sighting::{FaceQuality, FaceSeen, Occupancy, Reason, Scene, Sighting};
+
+/// What one look says about one person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Glance {
+    /// The person expected.
+    Match { similarity: f32 },
+    /// Surely somebody else; `who` when it is another patient of this ward.
+    Other { similarity: f32, who: Option<StayId> },
+    /// A body without a face.
+    Hidden { changed: f32 },
+    /// Nobody.
+    Empty { changed: f32 },
+    /// Nothing can be said.
+    Unusable(Reason),
+}
+
+/// Judges one sighting of the bed of `stay`.
+///
+/// | scene | glance |
+/// |---|---|
+/// | dark | `Unusable(Dark)` |
+/// | no face, no picture of the empty bed | `Unusable(NoEmptyReference)`: absence cannot be proven |
+/// | no face, zone differs from the empty bed | `Hidden` |
+/// | no face, zone as when empty | `Empty` |
+/// | face of the person expected | `Match`, whatever else is in the picture |
+/// | several faces, none of them expected | `Unusable(SeveralFaces)`: a visitor is no impostor |
+/// | poor picture of another face | `Unusable(...)` |
+/// | face of another patient of the ward | `Other` with name |
+/// | face surely different | `Other` |
+/// | between the thresholds | `Unusable(UncertainMatch)` |
+pub fn judge(sighting: &Sighting, stay: &Stay, policy: &Policy) -> Glance {
+    match &sighting.scene {
+        Scene::Dark { .. } => Glance::Unusable(Reason::Dark),
+        Scene::NoFace { occupancy: Occupancy::Unknown } => Glance::Unusable(Reason::NoEmptyReference),
+        Scene::NoFace { occupancy: Occupancy::Changed(changed) } if *changed >= policy.body_above => {
+            Glance::Hidden { changed: *changed }
+        }
+        Scene::NoFace { occupancy: Occupancy::Changed(changed) } => Glance::Empty { changed: *changed },
+        Scene::Faces { count, best } => judge_face(*count, best, stay, policy),
+    }
+}
+
+fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, policy: &Policy) -> Glance {
+    let weakness = weakness(&face.quality, &policy.quality);
+    let Some(claimed) = face.claimed else {
+        debug_assert_eq!(stay.templates, 0);
+        return Glance::Unusable(Reason::NotEnrolled);
+    };
+    // A match needs the quality gate too: pictures below it were not part of the operating point's measurement.
+    if claimed >= policy.face.match_at {
+        return weakness.map_or(Glance::Match { similarity: claimed }, Glance::Unusable);
+    }
+    if count > 1 {
+        return Glance::Unusable(Reason::SeveralFaces);
+    }
+    if let Some(reason) = weakness {
+        return Glance::Unusable(reason);
+    }
+    match &face.nearest_other {
+        Some((who, similarity)) if *similarity >= policy.face.match_at => {
+            Glance::Other { similarity: claimed, who: Some(who.clone()) }
+        }
+        _ if claimed < policy.face.differs_below => Glance::Other { similarity: claimed, who: None },
+        _ => Glance::Unusable(Reason::UncertainMatch),
+    }
+}
+
+/// The first reason not to believe scores from this picture; `None` when it is good enough.
+pub fn weakness(face: &FaceQuality, rule: &QualityRule) -> Option<Reason> {
+    if face.luma < rule.min_luma {
+        Some(Reason::Dark)
+    } else if face.score < rule.min_score {
+        Some(Reason::WeakDetection)
+    } else if face.width_px < rule.min_width_px {
+        Some(Reason::TooSmall)
+    } else if face.yaw.abs() > rule.max_yaw || face.pitch.abs() > rule.max_pitch {
+        Some(Reason::TurnedAway)
+    } else if face.sharpness < rule.min_sharpness {
+        Some(Reason::Blurred)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,38 @@
+//! bedcheck proves that the patient on the roster is the person in the bed. This is the map; read it first.
+//!
+//! Two programs share this library: the edge agent `bedcheck` (feature `agent`) and the reference supervision platform
+//! `bedcheck-platform` (feature `platform`). Modules import only downwards; `tests/architecture.rs` enforces it.
+//!
+//! | layer | module | what lives there |
+//! |---|---|---|
+//! | 3 programs | [`agent`] | configuration, the one task that owns the domain, delivery, subcommands |
+//! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard |
+//! | 2 edges | [`capture`] | cameras: newest frame wins |
+//! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
+//! | | [`store`] | journal and outbox in one synced transaction, sealed templates |
+//! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |
+//! | | [`hospital`] | rosters as hospitals write them |
+//! | 1 meaning | [`domain`] | pure: rounds, looks, verdicts, exceptions |
+//! | | [`wire`] | messages: event, statement, chain, signature, seal, receipt |
+//! | | [`net`] | TLS both ends, bounded server and client |
+//! | 0 base | [`base`] | clock, ids, private values, tasks, files, frames |
+//!
+//! One frame on its way to the dashboard: `capture` → newest-frame slot → `vision::worker` → `Sighting` →
+//! `domain` → `Effect::Report` → `store` (journal + outbox, signed and chained) → `agent::deliver` → `uplink` →
+//! `platform::ingest` → ledger and cases → dashboard.
+
+pub mod base;
+pub mod domain;
+pub mod net;
+pub mod wire;
+
+pub mod capture;
+pub mod hospital;
+pub mod store;
+pub mod uplink;
+pub mod vision;
+
+#[cfg(feature = "agent")]
+pub mod agent;
+#[cfg(feature = "platform")]
+pub mod platform;

@@ -1,0 +1,5 @@
+//! TLS 1.3 at both ends, and HTTP with limits: every body, wait and number of connections has a bound.
+
+pub mod client;
+pub mod server;
+pub mod tls;

@@ -1,0 +1,120 @@
+//! HTTP server with limits, over TLS for devices and in the clear on loopback for people.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use crate::base::supervise::{self, Stopping};
+
+/// Connections served at once; more wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 2048;
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(5);
+const HEADER_WAIT: Duration = Duration::from_secs(10);
+
+/// The certificate of the client, put into every request of its connection.
+#[derive(Clone)]
+pub struct PeerCertificate(pub CertificateDer<'static>);
+
+/// Takes a port, with a message that says what to do when another program has it.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn listen(address: &str) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program uses this port: stop it or choose another",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need root: choose another",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+            _ => "check the address",
+        };
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; {remedy}"))
+    })
+}
+
+/// Serves `router` until shutdown; with `tls`, only to clients that pass its handshake.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+    mut stopping: Stopping,
+) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.begun() => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file handles: waiting is the only thing that helps.
+                warn!(%error, "Cannot accept a connection; will try again.");
+                if stopping.begun_within(Duration::from_millis(200)).await {
+                    return;
+                }
+                continue;
+            }
+        };
+        let (tls, router, stopping) = (tls.clone(), router.clone(), stopping.clone());
+        supervise::task("connection", async move {
+            let _place = place;
+            let Some(tls) = tls else { return converse(stream, router, None, stopping).await };
+            let handshake = tokio_rustls::TlsAcceptor::from(tls).accept(stream);
+            match tokio::time::timeout(HANDSHAKE_WAIT, handshake).await {
+                Ok(Ok(stream)) => {
+                    let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+                    converse(stream, router, peer.map(CertificateDer::into_owned), stopping).await;
+                }
+                Ok(Err(error)) => debug!(%error, "A client did not pass the handshake."),
+                Err(_) => debug!("A client was too slow in the handshake."),
+            }
+        });
+    }
+}
+
+async fn converse<S>(
+    stream: S,
+    router: Router,
+    peer: Option<CertificateDer<'static>>,
+    mut stopping: Stopping,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(PeerCertificate(peer.clone()));
+        }
+        router.clone().oneshot(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_WAIT)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = &mut connection => {
+            if let Err(error) = ended {
+                debug!(%error, "A connection ended early.");
+            }
+        }
+        // Live pages never end by themselves: cut after the current answer, at the latest after a second.
+        () = stopping.begun() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
+        }
+    }
+}

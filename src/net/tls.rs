@@ -1,0 +1,95 @@
+//! Mutual TLS 1.3 with our own small CA, on rustls with ring.
+//!
+//! Traps closed here (rustls 0.23): TLS 1.2 is not compiled in; no session tickets and no session storage, because a
+//! resumed session would skip the check of the client's certificate.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// PEM texts of one end.
+#[derive(Clone)]
+pub struct Identity {
+    pub ca_pem: String,
+    pub cert_pem: String,
+    pub key_pem: String,
+}
+
+/// Which part of an identity cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("the {what} is not usable PEM: {cause}")]
+    Pem { what: &'static str, cause: rustls::pki_types::pem::Error },
+    #[error("the certificate of the CA cannot be used: {0}")]
+    Ca(String),
+    #[error("certificate and key cannot be used together: {0}")]
+    Pair(rustls::Error),
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(ca_pem: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for cert in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        let cert = cert.map_err(|cause| TlsError::Pem { what: "CA certificate", cause })?;
+        roots.add(cert).map_err(|error| TlsError::Ca(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(TlsError::Ca("there is no certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+fn pair(
+    identity: &Identity,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = CertificateDer::pem_slice_iter(identity.cert_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|cause| TlsError::Pem { what: "certificate", cause })?;
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())
+        .map_err(|cause| TlsError::Pem { what: "private key", cause })?;
+    Ok((chain, key))
+}
+
+/// The platform's end: only clients with a certificate of our CA get past the handshake.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn server(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&identity.ca_pem)?), provider.clone())
+            .build()
+            .map_err(|error| TlsError::Ca(error.to_string()))?;
+    let (chain, key) = pair(identity)?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Pair)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(TlsError::Pair)?;
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(Arc::new(config))
+}
+
+/// The agent's end: trusts our CA and nothing else, shows its own certificate.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn client(identity: &Identity) -> Result<ClientConfig, TlsError> {
+    let (chain, key) = pair(identity)?;
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Pair)?
+        .with_root_certificates(roots(&identity.ca_pem)?)
+        .with_client_auth_cert(chain, key)
+        .map_err(TlsError::Pair)?;
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(config)
+}
