@@ -9,5 +9,7 @@ pub mod files;
 pub mod frame;
 pub mod ids;
 pub mod logging;
+pub mod picture;
 pub mod redact;
+pub mod slot;
 pub mod supervise;

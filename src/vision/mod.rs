@@ -1,1 +1,21 @@
-//! 
+//! From pixels to numbers: faces at any angle, aligned, measured and compared. Knows no network and no clock.
+//!
+//! ```text
+//!  picture ─► detect at 0° and 180° ─► mesh on each proposal ─► best score × flag ─► mesh again, upright
+//!                                                                   │
+//!     Sighting ◄─ gallery (similarity) ◄─ embed ◄─ align by mesh points ◄┘─► quality
+//! ```
+//! `models/README.md`, "The front end, exactly", has the numbers; `models/convert/reference.py` is the same in Python.
+
+pub mod detect;
+pub mod embed;
+pub mod eyes;
+pub mod gallery;
+pub mod geometry;
+pub mod manifest;
+pub mod mesh;
+pub mod occupancy;
+pub mod quality;
+pub mod runtime;
+pub mod session;
+pub mod worker;

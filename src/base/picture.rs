@@ -1,0 +1,131 @@
+//! Foreign bytes to pixels, with limits: camera and operator pictures are untrusted.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+
+use crate::base::files::{FileError, read_at_most};
+use crate::base::frame::Picture;
+
+/// Largest file that is opened as a picture.
+pub const MOST_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Longest side of a picture; 8K cameras have 7680.
+pub const MOST_SIDE: u32 = 8192;
+
+/// Memory the decoder may take: an 8192 × 4320 RGB picture and its scratch.
+const MOST_MEMORY: u64 = 256 * 1024 * 1024;
+
+/// Why bytes are no usable picture; says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPicture {
+    #[error("the picture is empty (0 bytes): record or copy it again")]
+    Empty,
+    #[error("this is not a picture in a format understood here (JPEG, PNG, BMP, WebP)")]
+    NotAPicture,
+    #[error("the picture has {width} × {height} pixels; at most {MOST_SIDE} on a side are taken: scale it down")]
+    TooLarge { width: u32, height: u32 },
+    #[error("the picture is damaged or cut short ({0}): record or copy it again")]
+    Damaged(String),
+}
+
+/// A picture file that could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PictureError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{path}: {cause}")]
+    Content { path: String, cause: BadPicture },
+}
+
+/// Reads and decodes a picture file.
+///
+/// # Errors
+/// [`PictureError`] with the path.
+pub fn read(path: &Path) -> Result<Picture, PictureError> {
+    let bytes = read_at_most(path, MOST_BYTES)?;
+    decode(&bytes).map_err(|cause| PictureError::Content { path: path.display().to_string(), cause })
+}
+
+/// Decodes JPEG, PNG, BMP or WebP to upright 8-bit RGB; grey, 16-bit and CMYK are converted, EXIF rotation is applied.
+///
+/// # Errors
+/// [`BadPicture`].
+pub fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
+    if bytes.is_empty() {
+        return Err(BadPicture::Empty);
+    }
+    let format = image::guess_format(bytes).map_err(|_| BadPicture::NotAPicture)?;
+    if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp | ImageFormat::WebP) {
+        return Err(BadPicture::NotAPicture);
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    if width > MOST_SIDE || height > MOST_SIDE {
+        return Err(BadPicture::TooLarge { width, height });
+    }
+    if width == 0 || height == 0 {
+        return Err(BadPicture::Damaged("no pixels".to_owned()));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    image.apply_orientation(orientation);
+    let rgb = image.into_rgb8();
+    Picture::new(rgb.width(), rgb.height(), rgb.into_raw())
+        .ok_or_else(|| BadPicture::Damaged("fewer pixels than announced".to_owned()))
+}
+
+fn damaged(error: ImageError) -> BadPicture {
+    BadPicture::Damaged(error.to_string())
+}
+
+/// JPEG bytes of a picture.
+///
+/// # Errors
+/// When the encoder refuses, which it does only for sizes above 65,535.
+pub fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode(
+        picture.rgb(),
+        picture.width(),
+        picture.height(),
+        image::ExtendedColorType::Rgb8,
+    )?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Picture {
+        let rgb = (0..64 * 48 * 3).map(|at| (at / 40) as u8).collect();
+        Picture::new(64, 48, rgb).unwrap()
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_same_size() {
+        let bytes = encode_jpeg(&sample(), 90).unwrap();
+        let picture = decode(&bytes).unwrap();
+        assert_eq!((picture.width(), picture.height()), (64, 48));
+    }
+
+    #[test]
+    fn bad_bytes_are_named_for_what_they_are() {
+        assert!(matches!(decode(b""), Err(BadPicture::Empty)));
+        assert!(matches!(decode(b"<html>no picture</html>"), Err(BadPicture::NotAPicture)));
+        let bytes = encode_jpeg(&sample(), 90).unwrap();
+        assert!(matches!(decode(&bytes[..bytes.len() / 3]), Err(BadPicture::Damaged(_))));
+        let wide = image::RgbImage::new(20_000, 2);
+        let mut png = Vec::new();
+        wide.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+        assert!(matches!(decode(&png), Err(BadPicture::TooLarge { width: 20_000, .. })));
+    }
+}

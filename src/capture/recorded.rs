@@ -1,0 +1,189 @@
+//! A recording as a camera: a folder of pictures or a `.mjpeg` file (JPEGs one after another), played in a loop.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::files::read_at_most;
+use crate::base::frame::{Origin, Picture};
+use crate::base::picture::{self, PictureError};
+use crate::capture::{Camera, CameraError};
+
+/// Largest recording that is held, and most pictures of a folder.
+const MOST_BYTES: u64 = 256 * 1024 * 1024;
+const MOST_PICTURES: usize = 10_000;
+
+/// Where the pictures are.
+#[derive(Debug)]
+enum Pictures {
+    Files(Vec<PathBuf>),
+    /// One file and where each JPEG in it begins and ends.
+    Stream { path: PathBuf, bytes: Vec<u8>, cuts: Vec<(usize, usize)> },
+}
+
+/// Plays a recording. Its frames are `Synthetic`: their evidence can never count as real.
+#[derive(Debug)]
+pub struct Recorded {
+    pictures: Pictures,
+    pause: Duration,
+    at: usize,
+}
+
+impl Recorded {
+    /// Opens a folder or a `.mjpeg` file, to be played at `fps` pictures per second (0.01 to 120).
+    ///
+    /// # Errors
+    /// [`CameraError`] when there is nothing to play.
+    pub fn open(path: &Path, fps: f32) -> Result<Recorded, CameraError> {
+        let source = |complaint: &str| CameraError::Source {
+            path: path.display().to_string(),
+            complaint: complaint.to_owned(),
+        };
+        let pictures = if path.is_dir() {
+            let files = list(path).map_err(|error| source(&error.to_string()))?;
+            if files.is_empty() {
+                return Err(source("the folder holds no .jpg, .jpeg, .png, .bmp or .webp picture"));
+            }
+            Pictures::Files(files)
+        } else {
+            let bytes = read_at_most(path, MOST_BYTES)?;
+            let cuts = split_jpegs(&bytes);
+            if cuts.is_empty() {
+                return Err(source("there is no whole JPEG picture in this file"));
+            }
+            Pictures::Stream { path: path.to_owned(), bytes, cuts }
+        };
+        Ok(Recorded { pictures, pause: Duration::from_secs_f32(1.0 / fps.clamp(0.01, 120.0)), at: 0 })
+    }
+
+    /// How many pictures one loop has.
+    pub fn len(&self) -> usize {
+        match &self.pictures {
+            Pictures::Files(files) => files.len(),
+            Pictures::Stream { cuts, .. } => cuts.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Decodes picture `at` (counted from 0, around the loop).
+    ///
+    /// # Errors
+    /// [`CameraError::Picture`] naming the picture.
+    pub fn picture(&self, at: usize) -> Result<Picture, CameraError> {
+        match &self.pictures {
+            Pictures::Files(files) => Ok(picture::read(&files[at % files.len()])?),
+            Pictures::Stream { path, bytes, cuts } => {
+                let (from, to) = cuts[at % cuts.len()];
+                picture::decode(&bytes[from..to]).map_err(|cause| {
+                    let path = format!("{}, picture {}", path.display(), at % cuts.len() + 1);
+                    CameraError::Picture(PictureError::Content { path, cause })
+                })
+            }
+        }
+    }
+}
+
+impl Camera for Recorded {
+    fn next_picture(&mut self) -> Result<Picture, CameraError> {
+        std::thread::sleep(self.pause);
+        let at = self.at;
+        self.at = self.at.wrapping_add(1);
+        self.picture(at)
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Synthetic
+    }
+}
+
+fn list(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)?.take(MOST_PICTURES) {
+        let path = entry?.path();
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        if matches!(ending.as_deref(), Some("jpg" | "jpeg" | "png" | "bmp" | "webp")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Where each JPEG begins and ends, by walking its markers: an EOI inside an embedded thumbnail ends nothing.
+fn split_jpegs(bytes: &[u8]) -> Vec<(usize, usize)> {
+    let mut cuts = Vec::new();
+    let mut from = 0;
+    while cuts.len() < MOST_PICTURES
+        && let Some(start) = bytes[from..].windows(3).position(|w| w == [0xFF, 0xD8, 0xFF])
+    {
+        let start = from + start;
+        match jpeg_end(bytes, start) {
+            Some(end) => {
+                cuts.push((start, end));
+                from = end;
+            }
+            None => from = start + 2,
+        }
+    }
+    cuts
+}
+
+fn jpeg_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 2;
+    loop {
+        if *bytes.get(at)? != 0xFF {
+            return None;
+        }
+        match *bytes.get(at + 1)? {
+            0xD9 => return Some(at + 2),
+            0xFF => at += 1,
+            0x01 | 0xD0..=0xD7 => at += 2,
+            marker => {
+                let length = usize::from(*bytes.get(at + 2)?) << 8 | usize::from(*bytes.get(at + 3)?);
+                at += 2 + length.max(2);
+                if marker == 0xDA {
+                    // Entropy-coded data runs to the next marker that is neither a stuffed byte nor a restart.
+                    at += bytes.get(at..)?.windows(2).position(|w| {
+                        w[0] == 0xFF && !matches!(w[1], 0x00 | 0xD0..=0xD7 | 0xFF)
+                    })?;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::picture::encode_jpeg;
+
+    fn jpeg(shade: u8) -> Vec<u8> {
+        encode_jpeg(&Picture::new(16, 16, vec![shade; 16 * 16 * 3]).unwrap(), 90).unwrap()
+    }
+
+    #[test]
+    fn a_stream_of_jpegs_is_cut_where_each_ends_and_garbage_is_skipped() {
+        let mut stream = b"garbage".to_vec();
+        for shade in [10, 120, 240] {
+            stream.extend(jpeg(shade));
+            stream.extend([0, 0, 7]);
+        }
+        stream.extend(&jpeg(1)[..40]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cam.mjpeg");
+        crate::base::files::write_owner_only(&path, &stream).unwrap();
+        let recorded = Recorded::open(&path, 5.0).unwrap();
+        assert_eq!(recorded.len(), 3);
+        let shades: Vec<u8> = (0..4).map(|at| recorded.picture(at).unwrap().rgb()[0] / 100).collect();
+        assert_eq!(shades, [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn an_empty_folder_is_no_camera() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Recorded::open(folder.path(), 1.0).unwrap_err().to_string();
+        assert!(error.contains("no .jpg"), "{error}");
+    }
+}

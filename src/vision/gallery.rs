@@ -1,0 +1,71 @@
+//! The enrolled people of this ward. A few thousand at most: every comparison is made, none is guessed.
+
+use std::collections::BTreeMap;
+
+use crate::base::ids::StayId;
+use crate::base::redact::Private;
+use crate::vision::manifest::Metric;
+
+/// One vector of one person; counts as a face in law and is never printed.
+pub type Template = Private<Vec<f32>>;
+
+/// Templates by stay.
+#[derive(Clone, Debug)]
+pub struct Gallery {
+    metric: Metric,
+    people: BTreeMap<StayId, Vec<Template>>,
+}
+
+impl Gallery {
+    pub fn new(metric: Metric) -> Gallery {
+        Gallery { metric, people: BTreeMap::new() }
+    }
+
+    pub fn enrol(&mut self, stay: StayId, template: Template) {
+        self.people.entry(stay).or_default().push(template);
+    }
+
+    pub fn templates_of(&self, stay: &StayId) -> usize {
+        self.people.get(stay).map_or(0, Vec::len)
+    }
+
+    /// How many people are enrolled.
+    pub fn people(&self) -> usize {
+        self.people.len()
+    }
+
+    /// Similarity to one person: the mean over the templates, so that one unlucky shot neither lets a stranger in nor
+    /// keeps the patient out. `None` when nothing is enrolled.
+    pub fn similarity(&self, probe: &[f32], stay: &StayId) -> Option<f32> {
+        let templates = self.people.get(stay).filter(|templates| !templates.is_empty())?;
+        let sum: f32 =
+            templates.iter().map(|template| self.metric.similarity(probe, template.reveal())).sum();
+        Some(sum / templates.len() as f32)
+    }
+
+    /// The most similar person besides `stay`.
+    pub fn nearest_other(&self, probe: &[f32], stay: &StayId) -> Option<(StayId, f32)> {
+        self.people
+            .keys()
+            .filter(|other| *other != stay)
+            .filter_map(|other| Some((other.clone(), self.similarity(probe, other)?)))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_other_is_never_the_person_expected() {
+        let stay = |id: &str| StayId::new(id).unwrap();
+        let mut gallery = Gallery::new(Metric::Euclidean);
+        gallery.enrol(stay("A"), Private::new(vec![0.0, 0.0]));
+        gallery.enrol(stay("A"), Private::new(vec![0.0, 0.2]));
+        gallery.enrol(stay("B"), Private::new(vec![1.0, 0.0]));
+        assert!((gallery.similarity(&[0.0, 0.1], &stay("A")).unwrap() - 0.95).abs() < 1e-6);
+        assert_eq!(gallery.nearest_other(&[0.0, 0.0], &stay("A")).unwrap().0, stay("B"));
+        assert_eq!(gallery.similarity(&[0.0, 0.0], &stay("C")), None);
+    }
+}

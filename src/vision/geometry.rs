@@ -1,0 +1,199 @@
+//! Points, similarity transforms and warps.
+//!
+//! Points are continuous: pixel (column i, row j) covers [i, i+1) × [j, j+1), its centre is (i + 0.5, j + 0.5).
+
+use crate::base::frame::Picture;
+
+/// x to the right, y down, in pixels.
+pub type Point = [f32; 2];
+
+/// A similarity (rotation, scale, shift): (x, y) → (a·x − b·y + tx, b·x + a·y + ty).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Similarity {
+    pub a: f32,
+    pub b: f32,
+    pub tx: f32,
+    pub ty: f32,
+}
+
+impl Similarity {
+    /// From a `size` × `size` crop to the square of that centre, side and clockwise angle (radians).
+    pub fn square(center: Point, side: f32, angle: f32, size: f32) -> Similarity {
+        let (a, b) = (side / size * angle.cos(), side / size * angle.sin());
+        let half = size / 2.0;
+        Similarity { a, b, tx: center[0] - a * half + b * half, ty: center[1] - b * half - a * half }
+    }
+
+    /// Least squares over pairs of points; `None` when the sources coincide.
+    pub fn fit(source: &[Point], target: &[Point]) -> Option<Similarity> {
+        let (s, t) = (mean(source), mean(target));
+        let (mut along, mut across, mut weight) = (0.0, 0.0, 0.0);
+        for (p, q) in source.iter().zip(target) {
+            let (px, py, qx, qy) = (p[0] - s[0], p[1] - s[1], q[0] - t[0], q[1] - t[1]);
+            along += px * qx + py * qy;
+            across += px * qy - py * qx;
+            weight += px * px + py * py;
+        }
+        if weight < f32::EPSILON {
+            return None;
+        }
+        let (a, b) = (along / weight, across / weight);
+        Some(Similarity { a, b, tx: t[0] - a * s[0] + b * s[1], ty: t[1] - b * s[0] - a * s[1] })
+    }
+
+    pub fn apply(&self, [x, y]: Point) -> Point {
+        [self.a * x - self.b * y + self.tx, self.b * x + self.a * y + self.ty]
+    }
+
+    pub fn scale(&self) -> f32 {
+        self.a.hypot(self.b)
+    }
+
+    /// `None` when the scale is 0.
+    pub fn inverse(&self) -> Option<Similarity> {
+        let norm = self.a * self.a + self.b * self.b;
+        if norm < f32::EPSILON {
+            return None;
+        }
+        let (a, b) = (self.a / norm, -self.b / norm);
+        Some(Similarity { a, b, tx: -(a * self.tx - b * self.ty), ty: -(b * self.tx + a * self.ty) })
+    }
+
+    fn divided(&self, by: f32) -> Similarity {
+        Similarity { a: self.a / by, b: self.b / by, tx: self.tx / by, ty: self.ty / by }
+    }
+}
+
+fn mean(points: &[Point]) -> Point {
+    let n = points.len().max(1) as f32;
+    let sum = points.iter().fold([0.0, 0.0], |sum, p| [sum[0] + p[0], sum[1] + p[1]]);
+    [sum[0] / n, sum[1] / n]
+}
+
+/// Bilinear crop of `size` × `size` RGB values (0..=255), row by row. `matrix` takes points of the crop to points of
+/// `picture`; what lies outside is black.
+pub fn warp(picture: &Picture, matrix: &Similarity, size: usize) -> Vec<f32> {
+    let mut matrix = *matrix;
+    let mut halved: Option<Picture> = None;
+    // Bilinear alone skips pixels when it shrinks by more than two: halve first.
+    while matrix.scale() > 2.0 {
+        let Some(smaller) = halve(halved.as_ref().unwrap_or(picture)) else { break };
+        halved = Some(smaller);
+        matrix = matrix.divided(2.0);
+    }
+    sample(halved.as_ref().unwrap_or(picture), &matrix, size)
+}
+
+fn sample(picture: &Picture, matrix: &Similarity, size: usize) -> Vec<f32> {
+    let (width, height) = (picture.width() as i32, picture.height() as i32);
+    let rgb = picture.rgb();
+    let row = width as usize * 3;
+    let mut out = vec![0.0_f32; size * size * 3];
+    for (at, pixel) in out.chunks_exact_mut(3).enumerate() {
+        let [x, y] = matrix.apply([(at % size) as f32 + 0.5, (at / size) as f32 + 0.5]);
+        let (x, y) = (x - 0.5, y - 0.5);
+        let (left, top) = (x.floor(), y.floor());
+        let (fx, fy) = (x - left, y - top);
+        let (left, top) = (left as i32, top as i32);
+        if left >= 0 && top >= 0 && left + 1 < width && top + 1 < height {
+            let from = top as usize * row + left as usize * 3;
+            for (c, value) in pixel.iter_mut().enumerate() {
+                let (p, q) = (f32::from(rgb[from + c]), f32::from(rgb[from + 3 + c]));
+                let (r, s) = (f32::from(rgb[from + row + c]), f32::from(rgb[from + row + 3 + c]));
+                let (upper, lower) = (p + (q - p) * fx, r + (s - r) * fx);
+                *value = upper + (lower - upper) * fy;
+            }
+        } else if left >= -1 && top >= -1 && left < width && top < height {
+            // The border: neighbours outside count as black.
+            for (c, value) in pixel.iter_mut().enumerate() {
+                let at = |x: i32, y: i32| {
+                    if x < 0 || y < 0 || x >= width || y >= height {
+                        0.0
+                    } else {
+                        f32::from(rgb[y as usize * row + x as usize * 3 + c])
+                    }
+                };
+                let upper = at(left, top) * (1.0 - fx) + at(left + 1, top) * fx;
+                let lower = at(left, top + 1) * (1.0 - fx) + at(left + 1, top + 1) * fx;
+                *value = upper * (1.0 - fy) + lower * fy;
+            }
+        }
+    }
+    out
+}
+
+/// Half the width and height, each pixel the mean of four; `None` below 2 × 2.
+fn halve(picture: &Picture) -> Option<Picture> {
+    let (width, height) = (picture.width() / 2, picture.height() / 2);
+    let row = picture.width() as usize * 3;
+    let mut rgb = Vec::with_capacity((width * height * 3) as usize);
+    for y in 0..height as usize {
+        let upper = &picture.rgb()[2 * y * row..][..width as usize * 6];
+        let lower = &picture.rgb()[(2 * y + 1) * row..][..width as usize * 6];
+        for (p, q) in upper.chunks_exact(6).zip(lower.chunks_exact(6)) {
+            for c in 0..3 {
+                let sum = u16::from(p[c]) + u16::from(p[c + 3]) + u16::from(q[c]) + u16::from(q[c + 3]);
+                rgb.push(((sum + 2) / 4) as u8);
+            }
+        }
+    }
+    Picture::new(width, height, rgb)
+}
+
+/// A picture scaled down so that no side is longer than `side`, for evidence and comparisons with the empty bed.
+pub fn shrink(picture: &Picture, side: u32) -> Picture {
+    let factor = f64::from(side) / f64::from(picture.width().max(picture.height()));
+    if factor >= 1.0 {
+        return picture.clone();
+    }
+    let scaled = |length: u32| ((f64::from(length) * factor).round() as u32).max(1);
+    resize(picture, scaled(picture.width()), scaled(picture.height())).unwrap_or_else(|| picture.clone())
+}
+
+/// Area-correct scaling to exactly `width` × `height`.
+pub fn resize(picture: &Picture, width: u32, height: u32) -> Option<Picture> {
+    use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
+    let source =
+        images::ImageRef::new(picture.width(), picture.height(), picture.rgb(), PixelType::U8x3).ok()?;
+    let mut target = images::Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize(&source, &mut target, &options).ok()?;
+    Picture::new(width, height, target.into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fit_is_undone_by_its_inverse() {
+        let truth = Similarity { a: 1.2, b: -0.7, tx: 3.0, ty: 9.0 };
+        let source = [[0.0, 0.0], [10.0, 0.0], [3.0, 7.0], [5.0, 5.0]];
+        let target = source.map(|point| truth.apply(point));
+        let fitted = Similarity::fit(&source, &target).unwrap();
+        for point in source {
+            let back = fitted.inverse().unwrap().apply(fitted.apply(point));
+            assert!((back[0] - point[0]).abs() < 1e-4 && (back[1] - point[1]).abs() < 1e-4);
+        }
+        assert!(Similarity::fit(&[[1.0, 1.0]; 3], &[[0.0, 0.0]; 3]).is_none());
+    }
+
+    #[test]
+    fn a_warp_by_a_quarter_turn_moves_the_corner() {
+        let mut rgb = vec![0; 4 * 4 * 3];
+        rgb[..3].fill(200);
+        let picture = Picture::new(4, 4, rgb).unwrap();
+        let turned = Similarity::square([2.0, 2.0], 4.0, std::f32::consts::FRAC_PI_2, 4.0);
+        let crop = warp(&picture, &turned, 4);
+        let bright: Vec<usize> = (0..16).filter(|at| crop[at * 3] > 100.0).collect();
+        assert_eq!(bright, [12], "the top left corner is the bottom left one of the turned crop");
+    }
+
+    #[test]
+    fn a_large_reduction_averages_instead_of_skipping() {
+        let rgb = (0..64 * 64).flat_map(|at| [if (at + at / 64) % 2 == 0 { 0 } else { 255 }; 3]).collect();
+        let picture = Picture::new(64, 64, rgb).unwrap();
+        let crop = warp(&picture, &Similarity::square([32.0, 32.0], 64.0, 0.0, 8.0), 8);
+        assert!(crop.iter().all(|value| (value - 127.5).abs() < 2.0));
+    }
+}

@@ -1,0 +1,122 @@
+//! FaceMesh: 468 points, from which alignment, pose and box follow at any roll angle.
+//!
+//! Source: Kartynnik et al. 2019, arXiv:1907.06724; vertex numbers of MediaPipe's canonical face.
+
+use crate::base::frame::Picture;
+use crate::vision::detect::sigmoid;
+use crate::vision::geometry::{Point, Similarity, warp};
+use crate::vision::session::{Net, NetError};
+
+pub const POINTS: usize = 468;
+/// Side of a mesh crop, in longer sides of the box it is made from.
+pub const CROP: f32 = 1.5;
+
+// Right and left are the person's own.
+const RIGHT_EYE: usize = 33;
+const LEFT_EYE: usize = 263;
+const FOREHEAD: usize = 10;
+const CHIN: usize = 152;
+
+/// A meshed face in picture coordinates.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    /// x, y, and z in the same unit (away from the camera is positive).
+    pub points: Vec<[f32; 3]>,
+    /// How sure the net is that this is a face, 0..=1.
+    pub flag: f32,
+}
+
+/// Angles in degrees. Positive: towards the picture's right, chin down, clockwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pose {
+    pub yaw: f32,
+    pub pitch: f32,
+    pub roll: f32,
+}
+
+/// Runs the net on the square of that centre, side and clockwise angle (radians).
+///
+/// # Errors
+/// [`NetError`].
+pub fn fit(
+    net: &mut Net,
+    picture: &Picture,
+    center: Point,
+    side: f32,
+    angle: f32,
+    flag_is_logit: bool,
+) -> Result<Mesh, NetError> {
+    let size = net.size() as f32;
+    let matrix = Similarity::square(center, side, angle, size);
+    let outputs = net.run(&warp(picture, &matrix, net.size()))?;
+    let points = outputs[0]
+        .chunks_exact(3)
+        .map(|point| {
+            let [x, y] = matrix.apply([point[0], point[1]]);
+            [x, y, point[2] * side / size]
+        })
+        .collect();
+    let flag = if flag_is_logit { sigmoid(outputs[1][0]) } else { outputs[1][0] };
+    Ok(Mesh { points, flag })
+}
+
+impl Mesh {
+    fn xy(&self, vertex: usize) -> Point {
+        [self.points[vertex][0], self.points[vertex][1]]
+    }
+
+    /// The mean of some vertices.
+    pub fn middle(&self, vertices: &[usize]) -> Point {
+        let n = vertices.len().max(1) as f32;
+        vertices.iter().fold([0.0, 0.0], |sum, vertex| {
+            let [x, y] = self.xy(*vertex);
+            [sum[0] + x / n, sum[1] + y / n]
+        })
+    }
+
+    /// Clockwise angle of the eye line, radians.
+    pub fn roll(&self) -> f32 {
+        let (right, left) = (self.xy(RIGHT_EYE), self.xy(LEFT_EYE));
+        (left[1] - right[1]).atan2(left[0] - right[0])
+    }
+
+    /// Centre, width and height of the face along its own axes, and its roll in radians.
+    pub fn extent(&self) -> (Point, f32, f32, f32) {
+        let angle = self.roll();
+        let (sin, cos) = angle.sin_cos();
+        let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);
+        for point in &self.points {
+            let turned = [cos * point[0] + sin * point[1], cos * point[1] - sin * point[0]];
+            for axis in 0..2 {
+                low[axis] = low[axis].min(turned[axis]);
+                high[axis] = high[axis].max(turned[axis]);
+            }
+        }
+        let middle = [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0];
+        let center = [cos * middle[0] - sin * middle[1], sin * middle[0] + cos * middle[1]];
+        (center, high[0] - low[0], high[1] - low[1], angle)
+    }
+
+    pub fn pose(&self) -> Pose {
+        let roll = self.roll();
+        let (sin, cos) = roll.sin_cos();
+        let turned = |from: usize, to: usize| {
+            let (a, b) = (self.points[from], self.points[to]);
+            let (x, y, z) = (b[0] - a[0], b[1] - a[1], b[2] - a[2]);
+            [cos * x + sin * y, cos * y - sin * x, z]
+        };
+        let (across, down) = (turned(RIGHT_EYE, LEFT_EYE), turned(FOREHEAD, CHIN));
+        Pose {
+            yaw: across[2].atan2(across[0]).to_degrees(),
+            pitch: down[2].atan2(down[1]).to_degrees(),
+            roll: roll.to_degrees(),
+        }
+    }
+
+    /// left, top, right, bottom of the points.
+    pub fn bounds(&self) -> [f32; 4] {
+        self.points.iter().fold([f32::MAX, f32::MAX, f32::MIN, f32::MIN], |b, p| {
+            [b[0].min(p[0]), b[1].min(p[1]), b[2].max(p[0]), b[3].max(p[1])]
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The thread that looks: takes requests, waits for a fresh frame, answers with numbers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use crate::base::clock::{Clock, Mono};
+use crate::base::frame::{Area, Frame, Picture};
+use crate::base::ids::{BedId, CameraId, StayId};
+use crate::base::picture::encode_jpeg;
+use crate::base::redact::Private;
+use crate::base::slot::Slot;
+use crate::base::supervise::Stopping;
+use crate::domain::patrol::LookId;
+use crate::domain::sighting::{FaceSeen, NoSighting, Occupancy, Reason, Scene, Sighting};
+use crate::vision::eyes::Eyes;
+use crate::vision::gallery::Gallery;
+use crate::vision::geometry::shrink;
+use crate::vision::occupancy::{EmptyBed, mean_luma};
+use crate::vision::session::NetError;
+
+/// Longest side and quality of an evidence crop: about 25 kB, readable, no more than the bed.
+const CROP_SIDE: u32 = 480;
+const CROP_QUALITY: u8 = 78;
+
+/// Where a bed lies in a camera's picture.
+#[derive(Clone)]
+pub struct View {
+    pub camera: CameraId,
+    pub zone: Area,
+    pub empty: Option<EmptyBed>,
+}
+
+/// A look to be taken.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub look: LookId,
+    pub bed: BedId,
+    pub stay: StayId,
+    pub after: Mono,
+    pub until: Mono,
+    /// Who is enrolled now.
+    pub gallery: Arc<Gallery>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Answer {
+    Seen {
+        sighting: Sighting,
+        /// JPEG of the bed's zone, only where evidence may be kept.
+        crop: Option<Private<Vec<u8>>>,
+    },
+    NotSeen(NoSighting),
+}
+
+/// Everything the thread owns.
+pub struct Worker {
+    pub eyes: Eyes,
+    pub views: BTreeMap<BedId, View>,
+    pub slots: BTreeMap<CameraId, Slot>,
+    pub dark_below: f32,
+    pub keep_crops: bool,
+    pub clock: Clock,
+}
+
+impl Worker {
+    /// Answers requests until shutdown or until nobody asks any more.
+    pub fn work(mut self, requests: &Receiver<Request>, stopping: &Stopping, mut answer: impl FnMut(Answer)) {
+        loop {
+            match requests.recv_timeout(Duration::from_millis(200)) {
+                Ok(request) => answer(self.look(&request)),
+                Err(RecvTimeoutError::Timeout) if stopping.has_begun() => return,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn look(&mut self, request: &Request) -> Answer {
+        let nothing = |reason| Answer::NotSeen(NoSighting { look: request.look, reason });
+        let Some(view) = self.views.get(&request.bed).cloned() else { return nothing(Reason::NoPicture) };
+        let Some(slot) = self.slots.get(&view.camera) else { return nothing(Reason::NoPicture) };
+        let patience = request.until - self.clock.now().mono;
+        let Some(frame) = slot.newer_than(request.after, patience) else { return nothing(Reason::NoPicture) };
+        // Everything outside the bed's zone is never looked at.
+        let Some(zone) = frame.picture.cut(view.zone) else {
+            warn!(camera = %view.camera, bed = %request.bed, "The bed's zone lies outside the picture; check the configuration.");
+            return nothing(Reason::NoPicture);
+        };
+        match see(&mut self.eyes, &zone, view.empty.as_ref(), self.dark_below, &request.gallery, &request.stay) {
+            Ok(scene) => {
+                debug!(bed = %request.bed, scene = ?scene, "Looked.");
+                let crop = self.keep_crops.then(|| crop(&zone)).flatten();
+                Answer::Seen { sighting: sighting(request.look, &frame, scene), crop }
+            }
+            Err(error) => {
+                warn!(%error, "A look failed.");
+                nothing(Reason::NoPicture)
+            }
+        }
+    }
+}
+
+fn sighting(look: LookId, frame: &Frame, scene: Scene) -> Sighting {
+    Sighting { look, taken: frame.taken, origin: frame.origin, scene }
+}
+
+fn crop(zone: &Picture) -> Option<Private<Vec<u8>>> {
+    encode_jpeg(&shrink(zone, CROP_SIDE), CROP_QUALITY).ok().map(Private::new)
+}
+
+/// What one zone shows with regard to one person.
+///
+/// # Errors
+/// [`NetError`].
+pub fn see(
+    eyes: &mut Eyes,
+    zone: &Picture,
+    empty: Option<&EmptyBed>,
+    dark_below: f32,
+    gallery: &Gallery,
+    stay: &StayId,
+) -> Result<Scene, NetError> {
+    let mean_luma = mean_luma(zone);
+    if mean_luma < dark_below {
+        return Ok(Scene::Dark { mean_luma });
+    }
+    let faces = eyes.faces(zone)?;
+    let mut seen = Vec::with_capacity(faces.len());
+    for face in &faces {
+        let probe = eyes.embed(face)?;
+        seen.push(FaceSeen {
+            quality: face.quality,
+            claimed: gallery.similarity(&probe, stay),
+            nearest_other: gallery.nearest_other(&probe, stay),
+        });
+    }
+    let count = seen.len();
+    let best = seen.into_iter().max_by(|a, b| {
+        let likeness = |face: &FaceSeen| face.claimed.unwrap_or(f32::MIN);
+        likeness(a).total_cmp(&likeness(b))
+    });
+    Ok(match best {
+        Some(best) => Scene::Faces { count, best },
+        None => Scene::NoFace {
+            occupancy: empty
+                .and_then(|empty| empty.changed(zone))
+                .map_or(Occupancy::Unknown, Occupancy::Changed),
+        },
+    })
+}
