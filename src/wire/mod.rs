@@ -12,6 +12,7 @@
 
 pub mod batch;
 pub mod dsse;
+pub mod enrol;
 pub mod event;
 pub mod seal;
 pub mod statement;

@@ -1,0 +1,181 @@
+//! Face templates, sealed at rest with XChaCha20-Poly1305 under a key that lies beside them, owner-only.
+//!
+//! A template belongs to one pack of nets: after a change of models it is not found any more, so nobody is compared
+//! across two different spaces.
+
+use std::path::{Path, PathBuf};
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use rusqlite::{Connection, params};
+use zeroize::Zeroizing;
+
+use crate::base::files::{FileError, read_at_most, write_owner_only};
+use crate::base::ids::StayId;
+use crate::base::redact::Private;
+use crate::store::schema;
+
+const NONCE: usize = 24;
+
+/// Why templates cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolledError {
+    #[error("the template store {path} failed: {cause}")]
+    Database { path: PathBuf, cause: rusqlite::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the template key {0} must have 32 bytes")]
+    Key(PathBuf),
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error("a template of stay {0} cannot be opened: it was changed, or the key is another; enrol again")]
+    Sealed(StayId),
+}
+
+/// Templates of everybody enrolled on this device.
+pub struct TemplateStore {
+    connection: Connection,
+    path: PathBuf,
+    cipher: XChaCha20Poly1305,
+}
+
+impl TemplateStore {
+    /// Opens the store in `folder`; makes the key at the first call.
+    ///
+    /// # Errors
+    /// [`EnrolledError`].
+    pub fn open(folder: &Path) -> Result<TemplateStore, EnrolledError> {
+        let key_path = folder.join("template.key");
+        if !key_path.exists() {
+            let mut key = Zeroizing::new([0; 32]);
+            getrandom::fill(key.as_mut()).map_err(EnrolledError::Random)?;
+            write_owner_only(&key_path, key.as_ref())?;
+        }
+        let key = Zeroizing::new(read_at_most(&key_path, 64)?);
+        let cipher =
+            XChaCha20Poly1305::new_from_slice(&key).map_err(|_| EnrolledError::Key(key_path))?;
+        let path = folder.join("journal.db");
+        let connection =
+            schema::open(&path).map_err(|cause| EnrolledError::Database { path: path.clone(), cause })?;
+        Ok(TemplateStore { connection, path, cipher })
+    }
+
+    /// Replaces the templates of one stay.
+    ///
+    /// # Errors
+    /// [`EnrolledError`]; the former templates stay then.
+    pub fn replace(
+        &mut self,
+        stay: &StayId,
+        models: &str,
+        templates: &[Private<Vec<f32>>],
+    ) -> Result<(), EnrolledError> {
+        let mut sealed = Vec::with_capacity(templates.len());
+        for (shot, template) in templates.iter().enumerate() {
+            sealed.push(self.seal(stay, shot, models, template)?);
+        }
+        let failed = |cause| EnrolledError::Database { path: self.path.clone(), cause };
+        let transaction = self.connection.transaction().map_err(failed)?;
+        transaction.execute("DELETE FROM template WHERE stay = ?1", [stay.as_str()]).map_err(failed)?;
+        for (shot, bytes) in sealed.iter().enumerate() {
+            transaction
+                .execute(
+                    "INSERT INTO template VALUES (?1, ?2, ?3, ?4)",
+                    params![stay.as_str(), shot as i64, models, bytes],
+                )
+                .map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// Every template made by these models, with its stay.
+    ///
+    /// # Errors
+    /// [`EnrolledError::Sealed`] when one was tampered with.
+    pub fn all(&self, models: &str) -> Result<Vec<(StayId, Private<Vec<f32>>)>, EnrolledError> {
+        let failed = |cause| EnrolledError::Database { path: self.path.clone(), cause };
+        let rows: rusqlite::Result<Vec<(String, i64, Vec<u8>)>> = self
+            .connection
+            .prepare("SELECT stay, shot, sealed FROM template WHERE models = ?1 ORDER BY stay, shot")
+            .and_then(|mut query| {
+                query.query_map([models], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            });
+        let mut templates = Vec::new();
+        for (stay, shot, sealed) in rows.map_err(failed)? {
+            let Ok(stay) = StayId::new(stay) else { continue };
+            let opened = self.open_sealed(&stay, shot as usize, models, &sealed);
+            let template = opened.ok_or_else(|| EnrolledError::Sealed(stay.clone()))?;
+            templates.push((stay, template));
+        }
+        Ok(templates)
+    }
+
+    /// Forgets the templates of one stay; how many there were.
+    ///
+    /// # Errors
+    /// [`EnrolledError::Database`].
+    pub fn erase(&mut self, stay: &StayId) -> Result<usize, EnrolledError> {
+        self.connection
+            .execute("DELETE FROM template WHERE stay = ?1", [stay.as_str()])
+            .map_err(|cause| EnrolledError::Database { path: self.path.clone(), cause })
+    }
+
+    fn seal(
+        &self,
+        stay: &StayId,
+        shot: usize,
+        models: &str,
+        template: &Private<Vec<f32>>,
+    ) -> Result<Vec<u8>, EnrolledError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(EnrolledError::Random)?;
+        let clear: Zeroizing<Vec<u8>> =
+            Zeroizing::new(template.reveal().iter().flat_map(|value| value.to_le_bytes()).collect());
+        let place = place(stay, shot, models);
+        let payload = Payload { msg: &clear, aad: place.as_bytes() };
+        let sealed = self
+            .cipher
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| EnrolledError::Sealed(stay.clone()))?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    fn open_sealed(
+        &self,
+        stay: &StayId,
+        shot: usize,
+        models: &str,
+        sealed: &[u8],
+    ) -> Option<Private<Vec<f32>>> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
+        let place = place(stay, shot, models);
+        let payload = Payload { msg: sealed, aad: place.as_bytes() };
+        let clear = Zeroizing::new(self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?);
+        let values = clear.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+        Some(Private::new(values.collect()))
+    }
+}
+
+/// Binds a template to its person: a row copied to another stay does not open.
+fn place(stay: &StayId, shot: usize, models: &str) -> String {
+    format!("bedcheck-template-v1|{stay}|{shot}|{models}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_come_back_only_for_their_person_and_their_models() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (StayId::new("A").unwrap(), StayId::new("B").unwrap());
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        store.replace(&a, "m1", &[Private::new(vec![0.5, -1.0])]).unwrap();
+        let found = TemplateStore::open(folder.path()).unwrap().all("m1").unwrap();
+        assert_eq!(found[0].1.reveal(), &[0.5, -1.0]);
+        assert!(store.all("m2").unwrap().is_empty());
+        store.connection.execute("UPDATE template SET stay = 'B'", []).unwrap();
+        assert!(matches!(store.all("m1"), Err(EnrolledError::Sealed(stay)) if stay == b));
+        assert_eq!(store.erase(&b).unwrap(), 1);
+    }
+}

@@ -1,0 +1,373 @@
+//! The chain of everything this agent ever said, and which part of it the platform has.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tracing::info;
+
+use crate::base::clock::{Now, Wall};
+use crate::base::files::sha256_hex;
+use crate::base::ids::DeviceId;
+use crate::base::redact::Private;
+use crate::domain::Memory;
+use crate::store::schema;
+use crate::wire::batch::{Head, Item, MOST_BYTES, MOST_ITEMS};
+use crate::wire::event::{Chance, Event, Report};
+use crate::wire::seal;
+use crate::wire::statement::{Digests, NO_LINK, Statement};
+
+/// Acknowledged rows are kept this long, so that a platform restored from a backup can be fed again.
+const KEEP_ACKED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Why the journal failed. The agent ends then: findings must not be lost in silence.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("the journal {path} failed: {cause}; check the disk's space and permissions")]
+    Database { path: PathBuf, cause: rusqlite::Error },
+    #[error("a statement cannot be encoded: {0}")]
+    Encode(#[from] serde_json::Error),
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
+}
+
+/// Who signs, on what.
+pub struct Signer {
+    pub device: DeviceId,
+    pub key: SigningKey,
+    pub boot_id: String,
+    pub digests: Digests,
+    /// The platform's public key for evidence.
+    pub evidence_key: [u8; 32],
+}
+
+/// One report to be made durable.
+pub struct Commit {
+    pub at: Now,
+    pub report: Report,
+    /// The crop, in the clear: it is sealed before it touches the disk.
+    pub crop: Option<Private<Vec<u8>>>,
+    pub remember: Vec<Memory>,
+}
+
+/// Rows the platform has not acknowledged, oldest first.
+pub struct Unsent {
+    pub items: Vec<Item>,
+    pub last: Head,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    pub rows: u64,
+}
+
+/// The single writer.
+pub struct Journal {
+    connection: Connection,
+    path: PathBuf,
+    signer: Signer,
+}
+
+impl Journal {
+    /// Opens or creates the journal; a new one begins a new epoch.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open(path: &Path, signer: Signer) -> Result<Journal, JournalError> {
+        let failed = |cause| JournalError::Database { path: path.to_owned(), cause };
+        let connection = schema::open(path).map_err(failed)?;
+        let journal = Journal { connection, path: path.to_owned(), signer };
+        let known: Option<i64> = journal
+            .connection
+            .query_row("SELECT seq FROM chain", [], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        if known.is_none() {
+            let epoch = uuid::Uuid::from_bytes(random::<16>()?).simple().to_string();
+            info!(%epoch, "A new chain begins.");
+            journal
+                .connection
+                .execute("INSERT INTO chain VALUES (1, ?1, 0, ?2, ?2)", params![epoch, NO_LINK])
+                .map_err(failed)?;
+        }
+        Ok(journal)
+    }
+
+    /// Replaces the digest of the roster in all later statements.
+    pub fn set_roster_digest(&mut self, digest: String) {
+        self.signer.digests.roster = digest;
+    }
+
+    /// Makes one report durable: numbered, chained, signed, with its evidence and the domain's memory.
+    ///
+    /// # Errors
+    /// [`JournalError`]: nothing of it is durable then.
+    pub fn commit(&mut self, commit: Commit) -> Result<Head, JournalError> {
+        let Commit { at, report, crop, remember } = commit;
+        let event = Event::new(&self.signer.device, at.wall, chance(at.wall)?, report);
+        let body = serde_json::to_string(&event)?;
+        let place = seal::place(&self.signer.device, &event.id);
+        let evidence = crop
+            .map(|crop| seal::seal(&self.signer.evidence_key, &place, crop.reveal()))
+            .transpose()?;
+        let failed = database(&self.path);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(&failed)?;
+        let (head, anchor) = chain(&transaction).map_err(&failed)?;
+        let statement = Statement {
+            v: 1,
+            device: self.signer.device.clone(),
+            epoch: head.epoch.clone(),
+            seq: head.seq + 1,
+            prev: head.link,
+            body_sha256: sha256_hex(body.as_bytes()),
+            evidence_sha256: evidence.iter().map(|bytes| sha256_hex(bytes)).collect(),
+            t_wall: at.wall,
+            t_boot: at.boot,
+            boot_id: self.signer.boot_id.clone(),
+            anchor,
+            digests: self.signer.digests.clone(),
+        };
+        let (envelope, link) = statement.sign(&self.signer.key)?;
+        let envelope = serde_json::to_string(&envelope)?;
+        let mut memories = Vec::with_capacity(remember.len());
+        for memory in &remember {
+            memories.push((memory.key(), serde_json::to_string(memory)?));
+        }
+        let seq = statement.seq;
+        (|| {
+            transaction.execute(
+                "INSERT INTO event (epoch, seq, id, envelope, link, body, evidence, made_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![head.epoch, seq as i64, event.id, envelope, link, body, evidence, at.wall.0],
+            )?;
+            transaction.execute("UPDATE chain SET seq = ?1, link = ?2", params![seq as i64, link])?;
+            for (key, value) in &memories {
+                transaction.execute(
+                    "INSERT INTO memory VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+                    params![key, value],
+                )?;
+            }
+            transaction.commit()
+        })()
+        .map_err(&failed)?;
+        Ok(Head { epoch: head.epoch, seq, link })
+    }
+
+    /// What a former life wrote down. A row that is no longer understood is left out and named in the log.
+    ///
+    /// # Errors
+    /// [`JournalError::Database`].
+    pub fn memories(&self) -> Result<Vec<Memory>, JournalError> {
+        let rows: rusqlite::Result<Vec<String>> = self
+            .connection
+            .prepare("SELECT value FROM memory ORDER BY key")
+            .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect());
+        let rows = rows.map_err(database(&self.path))?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| {
+                serde_json::from_str(row)
+                    .map_err(|error| tracing::warn!(%error, "A memory of an older version is not understood; it is left out."))
+                    .ok()
+            })
+            .collect())
+    }
+
+    /// The oldest unacknowledged rows, as many as one batch may hold; `None` when everything arrived.
+    ///
+    /// # Errors
+    /// [`JournalError::Database`].
+    pub fn unsent(&self) -> Result<Option<Unsent>, JournalError> {
+        self.rows("acked_ms IS NULL", 0)
+    }
+
+    /// Rows from `seq` on, acknowledged or not: for a platform that fell behind what it once had.
+    ///
+    /// # Errors
+    /// [`JournalError::Database`].
+    pub fn rows_after(&self, seq: u64) -> Result<Option<Unsent>, JournalError> {
+        self.rows("seq > ?1", seq)
+    }
+
+    fn rows(&self, which: &str, after: u64) -> Result<Option<Unsent>, JournalError> {
+        let failed = database(&self.path);
+        let mut query = self
+            .connection
+            .prepare(&format!(
+                "SELECT envelope, body, evidence, epoch, seq, link FROM event
+                 WHERE {which} AND ?1 >= 0 AND epoch = (SELECT epoch FROM chain) ORDER BY seq LIMIT {MOST_ITEMS}"
+            ))
+            .map_err(&failed)?;
+        let mut rows = query.query([after as i64]).map_err(&failed)?;
+        let (mut items, mut last, mut bytes) = (Vec::new(), None, 0);
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let (item, head) = item(row).map_err(&failed)?;
+            bytes += item.body.len() * 2 + item.evidence.as_ref().map_or(0, String::len) + 2048;
+            if bytes > MOST_BYTES && !items.is_empty() {
+                break;
+            }
+            items.push(item);
+            last = Some(head);
+        }
+        Ok(last.map(|last| Unsent { items, last }))
+    }
+
+    /// Marks everything up to `head` as safe with the platform and anchors the next statement in its receipt. Old
+    /// acknowledged rows go. False when `head` is not ours: nothing changes then.
+    ///
+    /// # Errors
+    /// [`JournalError::Database`].
+    pub fn acknowledge(&mut self, head: &Head, receipt_digest: &str, at: Wall) -> Result<bool, JournalError> {
+        let failed = database(&self.path);
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        let done = (|| {
+            let ours: Option<String> = transaction
+                .query_row(
+                    "SELECT link FROM event WHERE epoch = ?1 AND seq = ?2",
+                    params![head.epoch, head.seq as i64],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if ours.as_deref() != Some(head.link.as_str()) {
+                return Ok(false);
+            }
+            transaction.execute(
+                "UPDATE event SET acked_ms = ?3 WHERE epoch = ?1 AND seq <= ?2 AND acked_ms IS NULL",
+                params![head.epoch, head.seq as i64, at.0],
+            )?;
+            transaction.execute("UPDATE chain SET anchor = ?1", [receipt_digest])?;
+            transaction.execute(
+                "DELETE FROM event WHERE acked_ms < ?1 AND made_ms < ?1",
+                [at.0 - KEEP_ACKED.as_millis() as i64],
+            )?;
+            Ok(true)
+        })()
+        .map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(done)
+    }
+
+    /// # Errors
+    /// [`JournalError::Database`].
+    pub fn pending(&self) -> Result<Pending, JournalError> {
+        let rows: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM event WHERE acked_ms IS NULL", [], |row| row.get(0))
+            .map_err(database(&self.path))?;
+        Ok(Pending { rows: rows as u64 })
+    }
+}
+
+fn database(path: &Path) -> impl Fn(rusqlite::Error) -> JournalError {
+    let path = path.to_owned();
+    move |cause| JournalError::Database { path: path.clone(), cause }
+}
+
+fn chain(transaction: &Transaction<'_>) -> rusqlite::Result<(Head, String)> {
+    transaction.query_row("SELECT epoch, seq, link, anchor FROM chain", [], |row| {
+        let head = Head { epoch: row.get(0)?, seq: row.get::<_, i64>(1)? as u64, link: row.get(2)? };
+        Ok((head, row.get(3)?))
+    })
+}
+
+fn item(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Item, Head)> {
+    use base64::Engine;
+    let envelope: String = row.get(0)?;
+    let envelope = serde_json::from_str(&envelope).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })?;
+    let evidence: Option<Vec<u8>> = row.get(2)?;
+    let evidence = evidence.map(|bytes| base64::engine::general_purpose::STANDARD.encode(bytes));
+    let head = Head { epoch: row.get(3)?, seq: row.get::<_, i64>(4)? as u64, link: row.get(5)? };
+    Ok((Item { envelope, body: row.get(1)?, evidence }, head))
+}
+
+fn chance(at: Wall) -> Result<Chance, JournalError> {
+    let seconds = u64::try_from(at.0).unwrap_or(0);
+    let timestamp = uuid::Timestamp::from_unix_time(seconds / 1000, (seconds % 1000) as u32 * 1_000_000, 0, 0);
+    let id = uuid::Builder::from_unix_timestamp_millis(
+        timestamp.to_unix().0 * 1000 + u64::from(timestamp.to_unix().1) / 1_000_000,
+        &random::<10>()?,
+    );
+    Ok(Chance { id: id.into_uuid(), salt: random::<16>()? })
+}
+
+fn random<const N: usize>() -> Result<[u8; N], JournalError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(JournalError::Random)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::event::Beat;
+    use crate::wire::statement;
+
+    fn journal(folder: &Path) -> Journal {
+        let signer = Signer {
+            device: DeviceId::new("ward-3a").unwrap(),
+            key: SigningKey::from_bytes(&[3; 32]),
+            boot_id: "b".into(),
+            digests: Digests::default(),
+            evidence_key: seal::key_pair().1,
+        };
+        Journal::open(&folder.join("journal.db"), signer).unwrap()
+    }
+
+    fn beat(crop: Option<&[u8]>) -> Commit {
+        let report =
+            Report::Beat(Beat { rounds_done: 1, unsent: 0, cameras: vec![], stored_faces: 0 });
+        let crop = crop.map(|bytes| Private::new(bytes.to_vec()));
+        Commit { at: Now { wall: Wall(1_700_000_000_123), ..Now::default() }, report, crop, remember: vec![] }
+    }
+
+    #[test]
+    fn reports_form_one_signed_chain_across_restarts() {
+        let folder = tempfile::tempdir().unwrap();
+        let heads: Vec<Head> = (0..3).map(|_| journal(folder.path()).commit(beat(None)).unwrap()).collect();
+        assert_eq!(heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        let unsent = journal(folder.path()).unsent().unwrap().unwrap();
+        let key = SigningKey::from_bytes(&[3; 32]).verifying_key();
+        let mut prev = NO_LINK.to_owned();
+        for item in &unsent.items {
+            let checked = statement::check(&item.envelope, &key).unwrap();
+            assert_eq!(checked.statement.prev, prev);
+            assert!(statement::covers(&checked.statement, item.body.as_bytes(), None));
+            prev = checked.link;
+        }
+        assert_eq!(prev, heads[2].link);
+    }
+
+    #[test]
+    fn only_our_own_head_is_acknowledged_and_a_repeat_is_harmless() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = journal(folder.path());
+        let first = journal.commit(beat(None)).unwrap();
+        journal.commit(beat(None)).unwrap();
+        let forged = Head { link: NO_LINK.into(), ..first.clone() };
+        assert!(!journal.acknowledge(&forged, "r", Wall(0)).unwrap());
+        assert!(journal.acknowledge(&first, "r", Wall(0)).unwrap());
+        assert!(journal.acknowledge(&first, "r", Wall(0)).unwrap());
+        assert_eq!(journal.pending().unwrap().rows, 1);
+        assert_eq!(journal.rows_after(0).unwrap().unwrap().items.len(), 2);
+    }
+
+    #[test]
+    fn evidence_is_never_on_the_disk_in_the_clear() {
+        let folder = tempfile::tempdir().unwrap();
+        let crop: Vec<u8> = b"\xFF\xD8\xFF a picture of a person".repeat(20);
+        journal(folder.path()).commit(beat(Some(&crop))).unwrap();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(20).any(|window| window == &crop[..20]));
+        }
+    }
+}
