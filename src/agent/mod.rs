@@ -1,1 +1,16 @@
-//! 
+//! The edge agent: puts cameras, vision, domain, store and uplink together.
+//!
+//! ```text
+//!  camera threads ─► slots ─► vision thread ─► decide (owns the domain) ─► journal thread ─► deliver ─► platform
+//!                                ▲                  │
+//!                                └──── looks ◄──────┘
+//! ```
+
+pub mod cmd;
+pub mod config;
+mod decide;
+mod deliver;
+pub mod enrol;
+pub mod evaluate;
+pub mod identity;
+pub mod tasks;

@@ -102,62 +102,27 @@ impl Journal {
         self.signer.digests.roster = digest;
     }
 
-    /// Makes one report durable: numbered, chained, signed, with its evidence and the domain's memory.
+    /// Makes reports durable, all or none: numbered, chained, signed, with evidence and the domain's memory.
     ///
     /// # Errors
-    /// [`JournalError`]: nothing of it is durable then.
-    pub fn commit(&mut self, commit: Commit) -> Result<Head, JournalError> {
-        let Commit { at, report, crop, remember } = commit;
-        let event = Event::new(&self.signer.device, at.wall, chance(at.wall)?, report);
-        let body = serde_json::to_string(&event)?;
-        let place = seal::place(&self.signer.device, &event.id);
-        let evidence = crop
-            .map(|crop| seal::seal(&self.signer.evidence_key, &place, crop.reveal()))
-            .transpose()?;
+    /// [`JournalError`]: nothing of them is durable then.
+    pub fn commit(&mut self, commits: Vec<Commit>) -> Result<Head, JournalError> {
         let failed = database(&self.path);
         let transaction = self
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(&failed)?;
-        let (head, anchor) = chain(&transaction).map_err(&failed)?;
-        let statement = Statement {
-            v: 1,
-            device: self.signer.device.clone(),
-            epoch: head.epoch.clone(),
-            seq: head.seq + 1,
-            prev: head.link,
-            body_sha256: sha256_hex(body.as_bytes()),
-            evidence_sha256: evidence.iter().map(|bytes| sha256_hex(bytes)).collect(),
-            t_wall: at.wall,
-            t_boot: at.boot,
-            boot_id: self.signer.boot_id.clone(),
-            anchor,
-            digests: self.signer.digests.clone(),
-        };
-        let (envelope, link) = statement.sign(&self.signer.key)?;
-        let envelope = serde_json::to_string(&envelope)?;
-        let mut memories = Vec::with_capacity(remember.len());
-        for memory in &remember {
-            memories.push((memory.key(), serde_json::to_string(memory)?));
+        let (mut head, anchor) = chain(&transaction).map_err(&failed)?;
+        for commit in commits {
+            let row = row(&self.signer, &head, &anchor, commit)?;
+            insert(&transaction, &row).map_err(&failed)?;
+            head = row.head;
         }
-        let seq = statement.seq;
-        (|| {
-            transaction.execute(
-                "INSERT INTO event (epoch, seq, id, envelope, link, body, evidence, made_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![head.epoch, seq as i64, event.id, envelope, link, body, evidence, at.wall.0],
-            )?;
-            transaction.execute("UPDATE chain SET seq = ?1, link = ?2", params![seq as i64, link])?;
-            for (key, value) in &memories {
-                transaction.execute(
-                    "INSERT INTO memory VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-                    params![key, value],
-                )?;
-            }
-            transaction.commit()
-        })()
-        .map_err(&failed)?;
-        Ok(Head { epoch: head.epoch, seq, link })
+        transaction
+            .execute("UPDATE chain SET seq = ?1, link = ?2", params![head.seq as i64, head.link])
+            .map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(head)
     }
 
     /// What a former life wrote down. A row that is no longer understood is left out and named in the log.
@@ -270,6 +235,71 @@ fn database(path: &Path) -> impl Fn(rusqlite::Error) -> JournalError {
     move |cause| JournalError::Database { path: path.clone(), cause }
 }
 
+/// One report, ready for the disk.
+struct Row {
+    head: Head,
+    id: String,
+    envelope: String,
+    body: String,
+    evidence: Option<Vec<u8>>,
+    made: Wall,
+    memories: Vec<(String, String)>,
+}
+
+fn row(signer: &Signer, before: &Head, anchor: &str, commit: Commit) -> Result<Row, JournalError> {
+    let Commit { at, report, crop, remember } = commit;
+    let event = Event::new(&signer.device, at.wall, chance(at.wall)?, report);
+    let body = serde_json::to_string(&event)?;
+    let place = seal::place(&signer.device, &event.id);
+    let evidence = crop.map(|crop| seal::seal(&signer.evidence_key, &place, crop.reveal())).transpose()?;
+    let statement = Statement {
+        v: 1,
+        device: signer.device.clone(),
+        epoch: before.epoch.clone(),
+        seq: before.seq + 1,
+        prev: before.link.clone(),
+        body_sha256: sha256_hex(body.as_bytes()),
+        evidence_sha256: evidence.iter().map(|bytes| sha256_hex(bytes)).collect(),
+        t_wall: at.wall,
+        t_boot: at.boot,
+        boot_id: signer.boot_id.clone(),
+        anchor: anchor.to_owned(),
+        digests: signer.digests.clone(),
+    };
+    let (envelope, link) = statement.sign(&signer.key)?;
+    let mut memories = Vec::with_capacity(remember.len());
+    for memory in &remember {
+        memories.push((memory.key(), serde_json::to_string(memory)?));
+    }
+    let envelope = serde_json::to_string(&envelope)?;
+    let head = Head { epoch: statement.epoch, seq: statement.seq, link };
+    Ok(Row { head, id: event.id, envelope, body, evidence, made: at.wall, memories })
+}
+
+fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO event (epoch, seq, id, envelope, link, body, evidence, made_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            row.head.epoch,
+            row.head.seq as i64,
+            row.id,
+            row.envelope,
+            row.head.link,
+            row.body,
+            row.evidence,
+            row.made.0
+        ],
+    )?;
+    for (key, value) in &row.memories {
+        transaction.execute(
+            "INSERT INTO memory VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+            params![key, value],
+        )?;
+    }
+    Ok(())
+}
+
 fn chain(transaction: &Transaction<'_>) -> rusqlite::Result<(Head, String)> {
     transaction.query_row("SELECT epoch, seq, link, anchor FROM chain", [], |row| {
         let head = Head { epoch: row.get(0)?, seq: row.get::<_, i64>(1)? as u64, link: row.get(2)? };
@@ -290,13 +320,9 @@ fn item(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Item, Head)> {
 }
 
 fn chance(at: Wall) -> Result<Chance, JournalError> {
-    let seconds = u64::try_from(at.0).unwrap_or(0);
-    let timestamp = uuid::Timestamp::from_unix_time(seconds / 1000, (seconds % 1000) as u32 * 1_000_000, 0, 0);
-    let id = uuid::Builder::from_unix_timestamp_millis(
-        timestamp.to_unix().0 * 1000 + u64::from(timestamp.to_unix().1) / 1_000_000,
-        &random::<10>()?,
-    );
-    Ok(Chance { id: id.into_uuid(), salt: random::<16>()? })
+    let milliseconds = u64::try_from(at.0).unwrap_or(0);
+    let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random::<10>()?).into_uuid();
+    Ok(Chance { id, salt: random::<16>()? })
 }
 
 fn random<const N: usize>() -> Result<[u8; N], JournalError> {
@@ -332,7 +358,7 @@ mod tests {
     #[test]
     fn reports_form_one_signed_chain_across_restarts() {
         let folder = tempfile::tempdir().unwrap();
-        let heads: Vec<Head> = (0..3).map(|_| journal(folder.path()).commit(beat(None)).unwrap()).collect();
+        let heads: Vec<Head> = (0..3).map(|_| journal(folder.path()).commit(vec![beat(None)]).unwrap()).collect();
         assert_eq!(heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [1, 2, 3]);
         let unsent = journal(folder.path()).unsent().unwrap().unwrap();
         let key = SigningKey::from_bytes(&[3; 32]).verifying_key();
@@ -350,8 +376,8 @@ mod tests {
     fn only_our_own_head_is_acknowledged_and_a_repeat_is_harmless() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = journal(folder.path());
-        let first = journal.commit(beat(None)).unwrap();
-        journal.commit(beat(None)).unwrap();
+        let first = journal.commit(vec![beat(None)]).unwrap();
+        journal.commit(vec![beat(None)]).unwrap();
         let forged = Head { link: NO_LINK.into(), ..first.clone() };
         assert!(!journal.acknowledge(&forged, "r", Wall(0)).unwrap());
         assert!(journal.acknowledge(&first, "r", Wall(0)).unwrap());
@@ -364,7 +390,7 @@ mod tests {
     fn evidence_is_never_on_the_disk_in_the_clear() {
         let folder = tempfile::tempdir().unwrap();
         let crop: Vec<u8> = b"\xFF\xD8\xFF a picture of a person".repeat(20);
-        journal(folder.path()).commit(beat(Some(&crop))).unwrap();
+        journal(folder.path()).commit(vec![beat(Some(&crop))]).unwrap();
         for entry in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             assert!(!bytes.windows(20).any(|window| window == &crop[..20]));

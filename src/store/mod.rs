@@ -7,7 +7,9 @@
 
 mod enrolled;
 mod journal;
+mod keeper;
 mod schema;
 
 pub use enrolled::{EnrolledError, TemplateStore};
+pub use keeper::{Gone, Keeper};
 pub use journal::{Commit, Journal, JournalError, Pending, Signer, Unsent};

@@ -1,0 +1,140 @@
+//! The command line of `bedcheck`; one file per subcommand.
+
+mod bench;
+mod demo;
+mod device;
+mod enrol;
+mod eval;
+mod look;
+mod run;
+mod verify;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::agent::tasks::default_models;
+use crate::base::exit::{Code, Ending, code_of};
+use crate::base::logging;
+use crate::vision::eyes::Eyes;
+use crate::vision::manifest;
+
+/// 住院在床核查终端程序 · checks that the patient on the roster is the person in the bed.
+#[derive(Parser)]
+#[command(name = "bedcheck", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// 演示：在本机跑通整个流程 · plays a whole ward on this machine, nothing configured.
+    Demo(demo::Demo),
+    /// 运行终端 · runs the agent with a configuration file.
+    Run(run::Run),
+    /// 检查配置 · reports every problem of a configuration file.
+    Check(run::Check),
+    /// 人脸登记 · enrols the people of the roster from their reference pictures.
+    Enrol(enrol::Enrol),
+    /// 设备身份 · makes this device's keys, and takes the platform's answer.
+    Device(device::Device),
+    /// 人证比对 · compares two pictures.
+    Verify(verify::Verify),
+    /// 查看图片中的人脸 · shows the faces of one picture.
+    Look(look::Look),
+    /// 算法评测 · measures error rates on a labelled set of pictures.
+    Eval(eval::Eval),
+    /// 性能测试 · measures speed and memory.
+    Bench(bench::Bench),
+}
+
+/// Where the face pack is.
+#[derive(clap::Args)]
+pub(crate) struct Pack {
+    /// Folder of a face pack (default: the pack that came with this program).
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+}
+
+impl Pack {
+    fn open(&self) -> anyhow::Result<Eyes> {
+        let folder = self.models.clone().map_or_else(default_models, Ok)?;
+        Ok(Eyes::open(manifest::read(&folder).map_err(Ending::config)?).map_err(Ending::config)?)
+    }
+}
+
+/// Parses `args`, runs the subcommand, and says how the program should end.
+pub fn main(args: impl Iterator<Item = OsString>) -> Code {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version through the same door, and those are no failure.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage } else { Code::Fine };
+        }
+    };
+    logging::start(match cli.command {
+        Command::Run(_) => "info",
+        _ => "warn",
+    });
+    let outcome = match cli.command {
+        Command::Demo(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Enrol(command) => command.run(),
+        Command::Device(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Look(command) => command.run(),
+        Command::Eval(command) => command.run(),
+        Command::Bench(command) => command.run(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            code_of(&error)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word to the person at the terminal")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("bedcheck: {error:#}");
+}
+
+/// Prints one line of a command's answer.
+#[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
+pub(crate) fn say(text: impl std::fmt::Display) {
+    println!("{text}");
+}
+
+/// Prints a JSON answer.
+///
+/// # Errors
+/// Never in practice.
+pub(crate) fn say_json(value: &serde_json::Value) -> anyhow::Result<()> {
+    say(serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// A runtime for commands that talk to the network.
+pub(crate) fn tokio() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+/// The folder with the demo's people and scenes: `--assets`, else installed, else in the checkout.
+pub(crate) fn assets(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(asked) = asked {
+        return Ok(asked.to_owned());
+    }
+    let program = std::env::current_exe()?;
+    let installed = program.parent().map(|folder| folder.join("../share/bedcheck/assets"));
+    let beside = program.ancestors().map(|folder| folder.join("assets"));
+    installed
+        .into_iter()
+        .chain(beside)
+        .find(|folder| folder.join("roster").is_dir())
+        .ok_or_else(|| Ending::config("the demo's pictures were not found; name their folder with --assets DIR").into())
+}

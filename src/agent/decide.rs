@@ -1,0 +1,192 @@
+//! The one task that owns the domain: `next` waits and changes nothing, `apply` changes and never waits on the world.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, info, warn};
+
+use crate::agent::config::EvidencePolicy;
+use crate::base::backoff::draw;
+use crate::base::clock::{Clock, Mono, Now};
+use crate::base::ids::{BedId, CameraId, StayId};
+use crate::base::redact::Private;
+use crate::base::slot::Slot;
+use crate::base::supervise::Stopping;
+use crate::domain::patrol::LookId;
+use crate::domain::sighting::{NoSighting, Reason};
+use crate::domain::{Domain, Effect, Finding, Input};
+use crate::store::{Commit, Gone, JournalError, Keeper};
+use crate::vision::gallery::Gallery;
+use crate::vision::worker::{Answer, Request};
+use crate::wire::event::{Beat, CameraBeat, Report};
+
+/// Crops kept until their check is concluded; more would only be looks nobody reports.
+const MOST_CROPS: usize = 256;
+
+/// Why deciding ended before shutdown; the process must end with it.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the vision thread ended")]
+    Blind,
+}
+
+/// What the task owns.
+pub struct Decide {
+    pub domain: Domain,
+    pub clock: Clock,
+    pub keeper: Keeper,
+    pub looks: SyncSender<Request>,
+    pub answers: mpsc::Receiver<Answer>,
+    pub gallery: Arc<Gallery>,
+    /// The stay in each bed, for the vision thread.
+    pub stays: BTreeMap<BedId, StayId>,
+    pub evidence: EvidencePolicy,
+    /// Wakes delivery.
+    pub written: Arc<Notify>,
+    pub heartbeat: Duration,
+    pub slots: BTreeMap<CameraId, Slot>,
+    /// A copy of each finding for whoever watches (the demo); slow watchers miss some.
+    pub tap: Option<mpsc::Sender<Finding>>,
+    pub crops: BTreeMap<LookId, Private<Vec<u8>>>,
+    pub next_beat: Mono,
+    pub last_counts: BTreeMap<CameraId, u64>,
+}
+
+enum Event {
+    Answer(Answer),
+    Deadline,
+    Beat,
+    Stop,
+}
+
+impl Decide {
+    /// Turns until shutdown.
+    ///
+    /// # Errors
+    /// [`DecideError`].
+    pub async fn run(mut self, mut stopping: Stopping) -> Result<(), DecideError> {
+        loop {
+            let event = self.next(&mut stopping).await?;
+            let now = self.clock.now();
+            match event {
+                Event::Stop => return Ok(()),
+                Event::Beat => self.beat(now).await?,
+                Event::Deadline => self.apply(now, Input::Tick).await?,
+                Event::Answer(Answer::NotSeen(failure)) => self.apply(now, Input::NotSeen(failure)).await?,
+                Event::Answer(Answer::Seen { sighting, crop }) => {
+                    if let Some(crop) = crop {
+                        self.keep(sighting.look, crop);
+                    }
+                    self.apply(now, Input::Seen(sighting)).await?;
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self, stopping: &mut Stopping) -> Result<Event, DecideError> {
+        let now = self.clock.now().mono;
+        let deadline = self.domain.next_deadline().map_or(self.next_beat, |(at, _)| at);
+        // A deadline that just passed still yields once, so that answers are never starved.
+        let wait = (deadline.min(self.next_beat) - now).max(Duration::from_millis(1));
+        let beats = self.next_beat <= deadline;
+        tokio::select! {
+            biased;
+            () = stopping.begun() => Ok(Event::Stop),
+            answer = self.answers.recv() => answer.map(Event::Answer).ok_or(DecideError::Blind),
+            () = tokio::time::sleep(wait) => Ok(if beats { Event::Beat } else { Event::Deadline }),
+        }
+    }
+
+    /// Feeds the domain and carries out what it wants; one commit for everything one input caused.
+    pub async fn apply(&mut self, now: Now, input: Input) -> Result<(), DecideError> {
+        self.domain.handle(now, input);
+        let mut commits = Vec::new();
+        let mut refused = Vec::new();
+        while let Some(effect) = self.domain.poll_effect() {
+            match effect {
+                Effect::Look { look, bed, after, until, camera } => {
+                    if !self.ask(look, &bed, after, until) {
+                        warn!(%bed, %camera, "A look was dropped; the vision thread is behind.");
+                        refused.push(NoSighting { look, reason: Reason::NoPicture });
+                    }
+                }
+                Effect::Report { finding, keep, remember } => {
+                    log(&finding);
+                    if let Some(tap) = &self.tap {
+                        // Watching is best effort.
+                        let _ = tap.try_send(finding.clone());
+                    }
+                    let crop = keep.and_then(|look| self.crops.remove(&look));
+                    let crop = crop.filter(|_| self.evidence == EvidencePolicy::Exception);
+                    commits.push(Commit { at: now, report: Report::Finding(finding), crop, remember });
+                }
+            }
+        }
+        if !commits.is_empty() {
+            self.keeper.ask(move |journal| journal.commit(commits)).await??;
+            self.written.notify_one();
+        }
+        for refusal in refused {
+            Box::pin(self.apply(now, Input::NotSeen(refusal))).await?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, look: LookId, bed: &BedId, after: Mono, until: Mono) -> bool {
+        let Some(stay) = self.stays.get(bed) else { return false };
+        let (bed, stay, gallery) = (bed.clone(), stay.clone(), self.gallery.clone());
+        self.looks.try_send(Request { look, bed, stay, after, until, gallery }).is_ok()
+    }
+
+    fn keep(&mut self, look: LookId, crop: Private<Vec<u8>>) {
+        self.crops.insert(look, crop);
+        while self.crops.len() > MOST_CROPS {
+            self.crops.pop_first();
+        }
+    }
+
+    async fn beat(&mut self, now: Now) -> Result<(), DecideError> {
+        // ± 10 %, so that a ward full of devices does not report in the same second.
+        let jitter = 0.9 + 0.2 * f64::from(draw()) / f64::from(u32::MAX);
+        self.next_beat = now.mono + self.heartbeat.mul_f64(jitter);
+        let unsent = self.keeper.ask(|journal| journal.pending()).await??.rows;
+        let cameras = self
+            .slots
+            .iter()
+            .map(|(camera, slot)| {
+                let frames = slot.count();
+                let working = self.last_counts.insert(camera.clone(), frames) != Some(frames);
+                CameraBeat { camera: camera.to_string(), frames, working }
+            })
+            .collect();
+        let beat = Beat {
+            rounds_done: self.domain.rounds_done(),
+            unsent,
+            cameras,
+            stored_faces: self.gallery.people(),
+        };
+        let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
+        self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;
+        self.written.notify_one();
+        Ok(())
+    }
+}
+
+fn log(finding: &Finding) {
+    match finding {
+        Finding::RoundBegun(plan) => info!(round = plan.round, beds = plan.due.len(), "A round begins."),
+        Finding::Checked(result) => {
+            debug!(bed = %result.bed, verdict = result.verdict.name(), looks = result.looks, "A check is concluded.");
+        }
+        Finding::Exception(change) => {
+            info!(bed = %change.bed, kind = change.kind.name(), moved = ?change.moved, rounds = change.rounds, "An exception moved.");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Outbox to platform, for ever: the oldest rows, a signed receipt, the next ones. Nothing is dropped while waiting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tracing::{debug, error, info, warn};
+
+use crate::base::backoff::{Backoff, draw};
+use crate::base::clock::Clock;
+use crate::base::supervise::Stopping;
+use crate::store::{Gone, JournalError, Keeper};
+use crate::uplink::{Acknowledged, Platform, UplinkError};
+use crate::wire::batch::Fate;
+
+/// Looked at even without a wake-up, in case one was missed.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// What delivery needs.
+pub struct Deliver {
+    pub keeper: Keeper,
+    pub platform: Platform,
+    pub written: Arc<Notify>,
+    pub clock: Clock,
+    pub backoff: Backoff,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Uplink(#[from] UplinkError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+impl Deliver {
+    /// Delivers until shutdown or until the journal is gone.
+    pub async fn run(mut self, mut stopping: Stopping) {
+        let mut resend_after = None;
+        let mut failing = false;
+        loop {
+            let step = tokio::select! {
+                step = self.step(resend_after) => step,
+                () = stopping.begun() => return,
+            };
+            let wait = match step {
+                Ok(Step::Idle) => {
+                    tokio::select! {
+                        () = self.written.notified() => {}
+                        () = tokio::time::sleep(IDLE) => {}
+                        () = stopping.begun() => return,
+                    }
+                    continue;
+                }
+                Ok(Step::Delivered { next }) => {
+                    resend_after = next;
+                    self.backoff.reset();
+                    if failing {
+                        info!("The platform acknowledges again.");
+                        failing = false;
+                    }
+                    continue;
+                }
+                Ok(Step::Refused) => self.backoff.next(draw()),
+                Err(Failure::Gone(_)) => return,
+                Err(failure) => {
+                    let asked = match &failure {
+                        Failure::Uplink(UplinkError::Busy { retry_after, .. }) => *retry_after,
+                        Failure::Uplink(_) | Failure::Journal(_) | Failure::Gone(_) => None,
+                    };
+                    let wait = self.backoff.next(draw()).max(asked.unwrap_or_default());
+                    failing = true;
+                    warn!(error = %failure, wait_ms = wait.as_millis() as u64, "Delivery failed; everything is kept and sent again.");
+                    wait
+                }
+            };
+            if stopping.begun_within(wait).await {
+                return;
+            }
+        }
+    }
+
+    async fn step(&mut self, resend_after: Option<u64>) -> Result<Step, Failure> {
+        let rows = self
+            .keeper
+            .ask(move |journal| match resend_after {
+                Some(seq) => journal.rows_after(seq),
+                None => journal.unsent(),
+            })
+            .await??;
+        let Some(rows) = rows else { return Ok(Step::Idle) };
+        let sent = rows.last.seq;
+        let Acknowledged { receipt, digest } = self.platform.deliver(rows.items).await?;
+        let head = receipt.head.clone();
+        let at = self.clock.now().wall;
+        let ours = self.keeper.ask(move |journal| journal.acknowledge(&head, &digest, at)).await??;
+        let head = receipt.head;
+        if receipt.results.iter().any(|result| result.fate == Fate::Fork) || (!ours && head.seq > 0) {
+            error!(seq = head.seq, "The platform holds another history of this device; ask its administrator. Everything is kept.");
+            return Ok(Step::Refused);
+        }
+        debug!(head = head.seq, "The platform acknowledged.");
+        // A platform behind what it once acknowledged (restored from a backup) is fed again from its own head.
+        let behind = receipt.results.iter().any(|result| result.fate == Fate::OutOfOrder);
+        Ok(Step::Delivered { next: (behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq) })
+    }
+}
+
+enum Step {
+    Idle,
+    /// `next`: where to go on when the platform is behind.
+    Delivered { next: Option<u64> },
+    /// The platform believes something else; waiting is all that is left.
+    Refused,
+}

@@ -1,0 +1,129 @@
+//! Enrolment: reference pictures to templates, refused with reasons a nurse can act on.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::frame::Picture;
+use crate::base::picture::{self, PictureError};
+use crate::base::redact::Private;
+use crate::domain::policy::{FaceRule, QualityRule};
+use crate::domain::sighting::Reason;
+use crate::domain::verify::weakness;
+use crate::vision::eyes::{Eyes, Face};
+use crate::vision::session::NetError;
+
+/// Reference pictures taken of one person at most.
+const MOST_SHOTS: usize = 10;
+
+/// Why a picture or a set of them cannot be enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error("{path}: {} / {}", .reason.0, .reason.1)]
+    Unusable { path: PathBuf, reason: (&'static str, &'static str) },
+    #[error("{0}: there is no picture (.jpg, .png) of this person")]
+    NoPicture(PathBuf),
+    #[error("{folder}: {a} and {b} show two different people (similarity {similarity:.2}, a match begins at {match_at:.2}); remove the wrong one")]
+    TwoPeople { folder: PathBuf, a: String, b: String, similarity: f32, match_at: f32 },
+}
+
+/// A reason in both languages, with what to do.
+pub fn advice(reason: Reason) -> (&'static str, &'static str) {
+    match reason {
+        Reason::Dark => ("光线太暗，请开灯或面向光源", "too dark: switch on a light or face the window"),
+        Reason::Blurred => ("画面模糊，请保持不动后重拍", "blurred: hold still and take it again"),
+        Reason::TooSmall => ("人脸太小，请靠近摄像头", "the face is too small: come closer"),
+        Reason::TurnedAway => ("人脸偏转，请正对摄像头", "turned away: face the camera"),
+        Reason::WeakDetection => ("未能可靠识别人脸，请露出整张脸", "not surely a face: show the whole face"),
+        Reason::SeveralFaces => ("画面中有多人，请只留本人", "several faces: only this person may be in the picture"),
+        Reason::UncertainMatch => ("相似度不足以判断，请重拍", "not similar enough to decide: take another picture"),
+        Reason::NotEnrolled => ("未登记人脸，请先采集", "not enrolled: take reference pictures first"),
+        Reason::NoEmptyReference => ("缺少空床参考图", "no picture of the empty bed: take one at installation"),
+        Reason::NoPicture => ("没有画面，请检查摄像头", "no picture: check the camera"),
+        Reason::Contradictory => ("各次结果不一致，请重试", "the looks contradict each other: try again"),
+    }
+}
+
+const NO_FACE: (&str, &str) = ("未检测到人脸，请正对摄像头并露出整张脸", "no face found: face the camera and show the whole face");
+
+/// Finds the one face of a picture that is good enough to be compared.
+///
+/// # Errors
+/// The reason in both languages.
+pub fn only_face(eyes: &mut Eyes, picture: &Picture, rule: &QualityRule) -> Result<Face, SoleFaceError> {
+    let mut faces = eyes.faces(picture)?;
+    match faces.len() {
+        0 => Err(SoleFaceError::Unusable(NO_FACE)),
+        1 => {
+            let face = faces.swap_remove(0);
+            match weakness(&face.quality, rule) {
+                Some(reason) => Err(SoleFaceError::Unusable(advice(reason))),
+                None => Ok(face),
+            }
+        }
+        _ => Err(SoleFaceError::Unusable(advice(Reason::SeveralFaces))),
+    }
+}
+
+/// Why there is not exactly one good face.
+#[derive(Debug, thiserror::Error)]
+pub enum SoleFaceError {
+    #[error("{} / {}", .0.0, .0.1)]
+    Unusable((&'static str, &'static str)),
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+/// Templates from every `enrol*` picture in `folder`, or from every picture when none is named so.
+///
+/// # Errors
+/// [`EnrolError`]; nothing is enrolled then.
+pub fn templates(
+    eyes: &mut Eyes,
+    folder: &Path,
+    face: &FaceRule,
+) -> Result<Vec<Private<Vec<f32>>>, EnrolError> {
+    let mut named = Vec::new();
+    for path in pictures(folder)? {
+        let picture = picture::read(&path)?;
+        let face = only_face(eyes, &picture, &QualityRule::default()).map_err(|error| match error {
+            SoleFaceError::Unusable(reason) => EnrolError::Unusable { path: path.clone(), reason },
+            SoleFaceError::Net(error) => EnrolError::Net(error),
+        })?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        named.push((name, eyes.embed(&face)?));
+    }
+    let metric = eyes.manifest.embedder.metric;
+    for (at, (a, first)) in named.iter().enumerate() {
+        for (b, second) in &named[at + 1..] {
+            let similarity = metric.similarity(first, second);
+            if similarity < face.differs_below {
+                let (a, b, match_at) = (a.clone(), b.clone(), face.match_at);
+                return Err(EnrolError::TwoPeople { folder: folder.to_owned(), a, b, similarity, match_at });
+            }
+        }
+    }
+    Ok(named.into_iter().map(|(_, template)| Private::new(template)).collect())
+}
+
+fn pictures(folder: &Path) -> Result<Vec<PathBuf>, EnrolError> {
+    let empty = || EnrolError::NoPicture(folder.to_owned());
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(|_| empty())?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+            matches!(ending.as_deref(), Some("jpg" | "jpeg" | "png" | "bmp" | "webp"))
+        })
+        .collect();
+    found.sort();
+    let is_reference =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("enrol"));
+    if found.iter().any(is_reference) {
+        found.retain(is_reference);
+    }
+    found.truncate(MOST_SHOTS);
+    if found.is_empty() { Err(empty()) } else { Ok(found) }
+}

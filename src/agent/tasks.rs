@@ -1,0 +1,307 @@
+//! Everything that runs in the agent, and what its death means.
+//!
+//! | name | kind | bound | its death |
+//! |---|---|---|---|
+//! | camera | thread each | newest frame only | noted in the heartbeat; restarts with backoff inside |
+//! | vision | thread | 8 looks | ends the process |
+//! | journal | thread | 64 requests | ends the process |
+//! | decide | task | 64 answers | ends the process |
+//! | deliver | task | one batch | cannot: failures wait and try again |
+//!
+//! systemd restarts an agent that ended; the journal brings back what it knew.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{Notify, mpsc};
+use tracing::warn;
+
+use crate::agent::config::{EvidencePolicy, Mode, Settings};
+use crate::agent::decide::Decide;
+use crate::agent::deliver::Deliver;
+use crate::agent::{enrol, identity};
+use crate::base::backoff::Backoff;
+use crate::base::clock::{Clock, boot_id};
+use crate::base::exit::Ending;
+use crate::base::files::{make_owner_only_folder, sha256_hex};
+use crate::base::ids::{BedId, CameraId, StayId};
+use crate::base::redact::mask_name;
+use crate::base::slot::Slot;
+use crate::base::supervise::{self, Stopping};
+use crate::base::picture;
+use crate::capture::recorded::Recorded;
+use crate::capture::{Camera, film};
+use crate::domain::policy::Policy;
+use crate::domain::roster::{Roster, Stay};
+use crate::domain::{Domain, Finding, Input};
+use crate::hospital::csv_roster::{self, RosterFile};
+use crate::store::{Commit, Journal, Keeper, Signer, TemplateStore};
+use crate::vision::eyes::Eyes;
+use crate::vision::gallery::Gallery;
+use crate::vision::occupancy::EmptyBed;
+use crate::vision::worker::{View, Worker};
+use crate::vision::{manifest, runtime};
+use crate::wire::event::{Hello, Report, RosterRow, RosterSeen};
+use crate::wire::statement::Digests;
+
+const LOOKS: usize = 8;
+const ANSWERS: usize = 64;
+
+/// Runs one agent until shutdown.
+///
+/// # Errors
+/// Configuration, models or keys that cannot be used (exit 78), or the death of a part that must not die.
+pub async fn run(
+    settings: Settings,
+    clock: Clock,
+    tap: Option<mpsc::Sender<Finding>>,
+    stopping: Stopping,
+) -> anyhow::Result<()> {
+    let eyes = open_eyes(&settings)?;
+    let policy = settings.policy(eyes.rule(&settings.fmr).map_err(Ending::config)?);
+    let roster_file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    let gallery = Arc::new(gallery(&settings, &eyes)?);
+    let roster = believe(&roster_file, &gallery)?;
+    let (journal, platform) = open_journal(&settings, &eyes, &policy, &roster_file)?;
+    let memories = journal.memories()?;
+    let keeper = Keeper::start(journal).context("cannot start the journal's thread")?;
+
+    let slots = start_cameras(&settings, &clock, &stopping)?;
+    let (looks, requests) = sync_channel(LOOKS);
+    let (answered, answers) = mpsc::channel(ANSWERS);
+    let worker = Worker {
+        eyes,
+        views: views(&settings)?,
+        slots: slots.clone(),
+        dark_below: policy.dark_below,
+        keep_crops: settings.evidence == EvidencePolicy::Exception,
+        clock: clock.clone(),
+    };
+    let worker_stopping = stopping.clone();
+    supervise::thread("vision", move || {
+        worker.work(&requests, &worker_stopping, |answer| {
+            // Nobody listens any more: shutdown.
+            let _ = answered.blocking_send(answer);
+        });
+    })?;
+
+    let written = Arc::new(Notify::new());
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
+    let deliver = Deliver { keeper: keeper.clone(), platform, written: written.clone(), clock: clock.clone(), backoff };
+    supervise::task("deliver", deliver.run(stopping.clone()));
+
+    let now = clock.now();
+    let hello = hello(&settings, &roster, &roster_file, now);
+    keeper.ask(move |journal| journal.commit(hello)).await??;
+    written.notify_one();
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no random numbers for the rounds: {error}"))?;
+    let mut decide = Decide {
+        domain: Domain::new(policy, settings.views(), seed, now),
+        keeper,
+        looks,
+        answers,
+        gallery,
+        stays: roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect(),
+        evidence: settings.evidence,
+        written,
+        heartbeat: settings.heartbeat,
+        slots,
+        tap,
+        crops: BTreeMap::new(),
+        next_beat: now.mono + settings.heartbeat,
+        last_counts: BTreeMap::new(),
+        clock,
+    };
+    decide.apply(now, Input::Recall(memories)).await?;
+    decide.apply(now, Input::Roster(roster)).await?;
+    decide.run(stopping).await?;
+    Ok(())
+}
+
+/// Loads the pack the settings ask for; production refuses what is only on trial.
+///
+/// # Errors
+/// Exit 78 with the remedy.
+pub fn open_eyes(settings: &Settings) -> anyhow::Result<Eyes> {
+    let folder = settings.models.clone().map_or_else(default_models, Ok)?;
+    let manifest = manifest::read(&folder).map_err(Ending::config)?;
+    let runtime = runtime::load().map_err(Ending::config)?;
+    if settings.mode == Mode::Production {
+        manifest.demand_production().map_err(Ending::config)?;
+        if runtime.known.is_none() {
+            return Err(Ending::config(format!(
+                "ONNX Runtime at {} has the unknown SHA-256 {}; production accepts only the bundled library",
+                runtime.path.display(),
+                runtime.sha256
+            ))
+            .into());
+        }
+    }
+    Ok(Eyes::open(manifest).map_err(Ending::config)?)
+}
+
+/// The pack beside the program (installed) or in its checkout.
+///
+/// # Errors
+/// Exit 78 when there is none.
+pub fn default_models() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot find this program's own path")?;
+    let installed = program.parent().map(|folder| folder.join("../share/bedcheck/models"));
+    let beside = program.ancestors().map(|folder| folder.join("models"));
+    installed
+        .into_iter()
+        .chain(beside)
+        .find(|folder| folder.join("manifest.toml").is_file())
+        .ok_or_else(|| Ending::config("no face pack was found beside this program; name one with --models DIR").into())
+}
+
+fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
+    make_owner_only_folder(&settings.state).map_err(Ending::config)?;
+    let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
+    let mut gallery = Gallery::new(eyes.manifest.embedder.metric);
+    for (stay, template) in store.all(&eyes.manifest.embedder.sha256).map_err(Ending::config)? {
+        gallery.enrol(stay, template);
+    }
+    Ok(gallery)
+}
+
+/// Enrols everybody of the roster whose row names a folder of reference pictures; the number of people enrolled.
+///
+/// # Errors
+/// Exit 78 with every picture that cannot be used.
+pub fn enrol_roster(settings: &Settings, eyes: &mut Eyes, clock: &Clock, mut progress: impl FnMut(&BedId)) -> anyhow::Result<usize> {
+    let rule = eyes.rule(&settings.fmr).map_err(Ending::config)?;
+    let file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    make_owner_only_folder(&settings.state).map_err(Ending::config)?;
+    let mut store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
+    let base = settings.roster.parent().map(PathBuf::from).unwrap_or_default();
+    let mut complaints = Vec::new();
+    let mut enrolled = 0;
+    for entry in &file.entries {
+        let Some(folder) = &entry.enrol else { continue };
+        progress(&entry.bed);
+        match enrol::templates(eyes, &base.join(folder), &rule) {
+            Ok(templates) => {
+                store.replace(&entry.stay, &eyes.manifest.embedder.sha256.clone(), &templates).map_err(Ending::config)?;
+                enrolled += 1;
+            }
+            Err(error) => complaints.push(format!("bed {}: {error}", entry.bed)),
+        }
+    }
+    if complaints.is_empty() { Ok(enrolled) } else { Err(Ending::failed(complaints.join("\n")).into()) }
+}
+
+fn believe(file: &RosterFile, gallery: &Gallery) -> anyhow::Result<Roster> {
+    let stays = file
+        .entries
+        .iter()
+        .map(|entry| Stay {
+            id: entry.stay.clone(),
+            bed: entry.bed.clone(),
+            psn_no: entry.psn_no.clone(),
+            psn_name: entry.psn_name.clone(),
+            templates: gallery.templates_of(&entry.stay),
+        })
+        .collect();
+    Roster::new(file.received, stays).map_err(|conflicts| {
+        let all: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+        Ending::config(all.join("\n")).into()
+    })
+}
+
+fn open_journal(
+    settings: &Settings,
+    eyes: &Eyes,
+    policy: &Policy,
+    roster: &RosterFile,
+) -> anyhow::Result<(Journal, crate::uplink::Platform)> {
+    let bundle = identity::bundle(&settings.state).map_err(Ending::config)?;
+    let platform = identity::platform(&settings.state, &bundle).map_err(Ending::config)?;
+    let runtime = runtime::load().map_err(Ending::config)?;
+    let program = std::env::current_exe().and_then(std::fs::read).map(|bytes| sha256_hex(&bytes));
+    let digests = Digests {
+        program: program.unwrap_or_else(|_| "unreadable".to_owned()),
+        runtime: runtime.sha256.clone(),
+        models: eyes.manifest.digest.clone(),
+        policy: sha256_hex(&serde_json::to_vec(policy)?),
+        roster: roster.digest.clone(),
+    };
+    let evidence_key: [u8; 32] = bundle
+        .evidence_key
+        .as_slice()
+        .try_into()
+        .map_err(|_| Ending::config("the bundle's evidence_key must have 32 bytes"))?;
+    let key = identity::statement_key(&settings.state).map_err(Ending::config)?;
+    let signer = Signer { device: bundle.device.clone(), key, boot_id: boot_id(), digests, evidence_key };
+    Ok((Journal::open(&settings.state.join("journal.db"), signer)?, platform))
+}
+
+fn start_cameras(
+    settings: &Settings,
+    clock: &Clock,
+    stopping: &Stopping,
+) -> anyhow::Result<BTreeMap<CameraId, Slot>> {
+    let mut slots = BTreeMap::new();
+    for camera in &settings.cameras {
+        let mut recorded = Recorded::open(&camera.recorded, camera.fps)
+            .map_err(|error| Ending::config(format!("camera {}: {error}", camera.id)))?;
+        let slot = Slot::default();
+        slots.insert(camera.id.clone(), slot.clone());
+        let (id, clock, stopping) = (camera.id.clone(), clock.clone(), stopping.clone());
+        supervise::thread("camera", move || film(&mut recorded as &mut dyn Camera, &id, &slot, &clock, &stopping))?;
+    }
+    Ok(slots)
+}
+
+fn views(settings: &Settings) -> anyhow::Result<BTreeMap<BedId, View>> {
+    let mut empties = BTreeMap::new();
+    for camera in &settings.cameras {
+        match &camera.empty {
+            Some(path) => {
+                empties.insert(camera.id.clone(), picture::read(path).map_err(Ending::config)?);
+            }
+            None => warn!(camera = %camera.id, "There is no picture of the empty ward; absence cannot be proven here."),
+        }
+    }
+    Ok(settings
+        .beds
+        .iter()
+        .map(|bed| {
+            let empty = empties.get(&bed.camera).and_then(|picture| EmptyBed::new(&picture.cut(bed.zone)?));
+            (bed.id.clone(), View { camera: bed.camera.clone(), zone: bed.zone, empty })
+        })
+        .collect())
+}
+
+fn hello(
+    settings: &Settings,
+    roster: &Roster,
+    file: &RosterFile,
+    now: crate::base::clock::Now,
+) -> Vec<Commit> {
+    let hello = Report::Hello(Hello {
+        ward: settings.ward.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        mode: settings.mode.name().to_owned(),
+        cameras: settings.cameras.iter().map(|camera| camera.id.to_string()).collect(),
+    });
+    let row = |stay: &Stay| RosterRow {
+        bed: stay.bed.clone(),
+        stay: StayId::clone(&stay.id),
+        masked_name: mask_name(stay.psn_name.reveal()),
+        templates: stay.templates,
+    };
+    let roster = Report::Roster(RosterSeen {
+        ward: settings.ward.clone(),
+        received: file.received,
+        digest: file.digest.clone(),
+        stays: roster.stays().map(row).collect(),
+    });
+    let commit = |report| Commit { at: now, report, crop: None, remember: Vec::new() };
+    vec![commit(hello), commit(roster)]
+}
