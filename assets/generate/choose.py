@@ -52,22 +52,28 @@ def main(models, marks, fitted, out, tries):
     pool = []
     for i, base in enumerate(PEOPLE):
 
-        def weigh(recipe):
-            w = weights(model, recipe)
-            d, o = quick(model, nets, dict(base, w=w), SHOTS[0])
-            near_d, near_o = np.linalg.norm(td - d, axis=1).min(), (to @ o).max()
-            return min((near_d - dt) / .1, (ot - near_o) / .15), recipe, d, o, plain(w)
+        def margin(recipe, shot):
+            d, o = quick(model, nets, dict(base, w=weights(model, recipe)), shot)
+            return min((np.linalg.norm(td - d, axis=1).min() - dt) / .1, (ot - (to @ o).max()) / .15), d, o
 
-        start = sorted((weigh([10000 * (i + 1) + k]) for k in range(int(tries))), key=lambda x: -x[0])[:4]
+        def weigh(recipe):
+            m, d, o = margin(recipe, SHOTS[0])
+            return m, recipe, d, o, plain(weights(model, recipe))
+
+        start = sorted((weigh([10000 * (i + 1) + k]) for k in range(tries)), key=lambda x: -x[0])[:5]
         mine = []
         for best in start:
-            for step in range(8):
-                mine.append(best)
+            for step in range(7):
                 new = weigh(best[1] + [best[1][0] * 7 + 1000 * len(best[1]) + step])
                 if new[0] > best[0]:
                     best = new
+                    mine.append(best)
             mine.append(best)
-        good = [m for m in mine if m[0] > .2] or sorted(mine, key=lambda x: -x[0])[:3]
+        mine = list({str(m[1]): m for m in mine}.values())
+        mine = sorted(mine, key=lambda x: -x[0])[:10]
+        # The margin of the worst of three shots counts.
+        mine = [(min([m[0]] + [margin(m[1], s)[0] for s in SHOTS[1:]]),) + m[1:] for m in mine]
+        good = [m for m in mine if m[0] > .1] or sorted(mine, key=lambda x: -x[0])[:2]
         print(base["name"], len(good), "best", round(max(m[0] for m in mine), 2), flush=True)
         pool.append([(m[1], m[2], m[3], m[0], 0, m[4]) for m in good])
     picked = spread_out(pool, dt, ot)
