@@ -8,6 +8,7 @@ pub mod exit;
 pub mod files;
 pub mod frame;
 pub mod ids;
+pub mod jpeg;
 pub mod logging;
 pub mod picture;
 pub mod redact;

@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 
 use crate::base::files::{FileError, read_at_most};
 use crate::base::frame::Picture;
+use crate::base::jpeg::jpeg_end;
 
 /// Largest file that is opened as a picture.
 pub const MOST_BYTES: u64 = 32 * 1024 * 1024;
@@ -61,6 +62,10 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
     let format = image::guess_format(bytes).map_err(|_| BadPicture::NotAPicture)?;
     if !matches!(format, ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Bmp | ImageFormat::WebP) {
         return Err(BadPicture::NotAPicture);
+    }
+    // The decoder fills what is missing with grey: a half picture of a bed would be judged.
+    if format == ImageFormat::Jpeg && jpeg_end(bytes, 0).is_none() {
+        return Err(BadPicture::Damaged("it ends in the middle".to_owned()));
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -122,7 +127,7 @@ mod tests {
         assert!(matches!(decode(b""), Err(BadPicture::Empty)));
         assert!(matches!(decode(b"<html>no picture</html>"), Err(BadPicture::NotAPicture)));
         let bytes = encode_jpeg(&sample(), 90).unwrap();
-        assert!(matches!(decode(&bytes[..bytes.len() / 3]), Err(BadPicture::Damaged(_))));
+        assert!(matches!(decode(&bytes[..bytes.len() - 2]), Err(BadPicture::Damaged(_))));
         let wide = image::RgbImage::new(20_000, 2);
         let mut png = Vec::new();
         wide.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::files::read_at_most;
 use crate::base::frame::{Origin, Picture};
+use crate::base::jpeg::split_jpegs;
 use crate::base::picture::{self, PictureError};
 use crate::capture::{Camera, CameraError};
 
@@ -46,7 +47,7 @@ impl Recorded {
             Pictures::Files(files)
         } else {
             let bytes = read_at_most(path, MOST_BYTES)?;
-            let cuts = split_jpegs(&bytes);
+            let cuts = split_jpegs(&bytes, MOST_PICTURES);
             if cuts.is_empty() {
                 return Err(source("there is no whole JPEG picture in this file"));
             }
@@ -109,49 +110,6 @@ fn list(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// Where each JPEG begins and ends, by walking its markers: an EOI inside an embedded thumbnail ends nothing.
-fn split_jpegs(bytes: &[u8]) -> Vec<(usize, usize)> {
-    let mut cuts = Vec::new();
-    let mut from = 0;
-    while cuts.len() < MOST_PICTURES
-        && let Some(start) = bytes[from..].windows(3).position(|w| w == [0xFF, 0xD8, 0xFF])
-    {
-        let start = from + start;
-        match jpeg_end(bytes, start) {
-            Some(end) => {
-                cuts.push((start, end));
-                from = end;
-            }
-            None => from = start + 2,
-        }
-    }
-    cuts
-}
-
-fn jpeg_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start + 2;
-    loop {
-        if *bytes.get(at)? != 0xFF {
-            return None;
-        }
-        match *bytes.get(at + 1)? {
-            0xD9 => return Some(at + 2),
-            0xFF => at += 1,
-            0x01 | 0xD0..=0xD7 => at += 2,
-            marker => {
-                let length = usize::from(*bytes.get(at + 2)?) << 8 | usize::from(*bytes.get(at + 3)?);
-                at += 2 + length.max(2);
-                if marker == 0xDA {
-                    // Entropy-coded data runs to the next marker that is neither a stuffed byte nor a restart.
-                    at += bytes.get(at..)?.windows(2).position(|w| {
-                        w[0] == 0xFF && !matches!(w[1], 0x00 | 0xD0..=0xD7 | 0xFF)
-                    })?;
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
