@@ -30,6 +30,7 @@ pub struct Net {
     session: Session,
     input: NetInput,
     outputs: Vec<(String, usize)>,
+    runs: u64,
 }
 
 impl Net {
@@ -47,12 +48,17 @@ impl Net {
             return Err(NetError::Output { net: name, output, wanted: sizes.len() });
         }
         let outputs = file.outputs.iter().cloned().zip(sizes.iter().copied()).collect();
-        Ok(Net { name, session, input: file.input.clone(), outputs })
+        Ok(Net { name, session, input: file.input.clone(), outputs, runs: 0 })
     }
 
     /// Side of the square input in pixels.
     pub fn size(&self) -> usize {
         self.input.shape[2]
+    }
+
+    /// How often the net ran, for benchmarks.
+    pub fn runs(&self) -> u64 {
+        self.runs
     }
 
     /// Runs on `size` × `size` RGB values (0..=255), row by row. The outputs in the manifest's order.
@@ -69,6 +75,7 @@ impl Net {
     /// # Errors
     /// As [`Net::run`].
     pub fn run_tensor(&mut self, tensor: &[f32]) -> Result<Vec<Vec<f32>>, NetError> {
+        self.runs += 1;
         let failed = |error: ort::Error| NetError::Onnx { net: self.name.clone(), cause: error.to_string() };
         let input = TensorRef::from_array_view((self.input.shape, tensor)).map_err(failed)?;
         let answers = self.session.run(ort::inputs![self.input.name.as_str() => input]).map_err(failed)?;

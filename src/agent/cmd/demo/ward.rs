@@ -1,0 +1,125 @@
+//! The demo's ward: which bed tells which story, and what must be found in it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::domain::Finding;
+use crate::domain::exception::{ExceptionKind, Move};
+use crate::domain::verdict::Verdict;
+
+/// One bed and its story.
+pub struct BedStory {
+    pub bed: &'static str,
+    pub camera: &'static str,
+    pub is_left: bool,
+    pub story: (&'static str, &'static str),
+    pub expected: (&'static str, Option<ExceptionKind>),
+}
+
+const fn bed(
+    bed: &'static str,
+    camera: &'static str,
+    is_left: bool,
+    story: (&'static str, &'static str),
+    verdict: &'static str,
+    exception: Option<ExceptionKind>,
+) -> BedStory {
+    BedStory { bed, camera, is_left, story, expected: (verdict, exception) }
+}
+
+use ExceptionKind::{HangingBed, Impersonation, NotVerified, WrongBed};
+
+/// In the order of the roster.
+pub const BEDS: [BedStory; 10] = [
+    bed("01", "cam-1", true, ("本人在床，正面", "the patient, upright"), "Verified", None),
+    bed("02", "cam-1", false, ("本人在床，侧躺 90°", "the patient, lying at 90°"), "Verified", None),
+    bed("03", "cam-2", true, ("本人在床，斜躺 215°", "the patient, at an odd angle"), "Verified", None),
+    bed("04", "cam-2", false, ("连续数轮不在床", "absent over several rounds"), "Absent", Some(HangingBed)),
+    bed("05", "cam-3", true, ("他人冒名", "another person in the bed"), "Mismatch", Some(Impersonation)),
+    bed("06", "cam-3", false, ("蒙头，看不到脸", "face hidden under the blanket"), "FaceHidden", Some(NotVerified)),
+    bed("07", "cam-4", true, ("与 08 床对调", "swapped with bed 08"), "WrongBed", Some(WrongBed)),
+    bed("08", "cam-4", false, ("与 07 床对调", "swapped with bed 07"), "WrongBed", Some(WrongBed)),
+    bed("09", "cam-5", true, ("画面太暗", "picture too dark"), "Inconclusive", Some(NotVerified)),
+    bed("10", "cam-5", false, ("本人在床，头朝下", "the patient, upside down"), "Verified", None),
+];
+
+impl BedStory {
+    /// What the table and the JSON call the expectation.
+    pub fn expectation(&self) -> String {
+        name(self.expected.0, self.expected.1.into_iter())
+    }
+}
+
+fn name(verdict: &str, exceptions: impl Iterator<Item = ExceptionKind>) -> String {
+    exceptions.fold(verdict.to_owned(), |text, kind| format!("{text} + {}", kind.name()))
+}
+
+/// What was found in one bed.
+#[derive(Clone)]
+pub struct Found {
+    pub story: &'static BedStory,
+    pub rounds: u64,
+    pub verdict: Option<Verdict>,
+    pub exceptions: Vec<ExceptionKind>,
+}
+
+impl Found {
+    pub fn nothing_yet(story: &'static BedStory) -> Found {
+        Found { story, rounds: 0, verdict: None, exceptions: Vec::new() }
+    }
+
+    /// Takes a finding about this bed; others are ignored.
+    pub fn take(&mut self, finding: &Finding) {
+        match finding {
+            Finding::Checked(result) if result.bed.as_str() == self.story.bed => {
+                self.rounds = self.rounds.max(result.round);
+                self.verdict = Some(result.verdict.clone());
+            }
+            Finding::Exception(change) if change.bed.as_str() == self.story.bed => {
+                self.exceptions.retain(|kind| *kind != change.kind);
+                if change.moved != Move::Ended {
+                    self.exceptions.push(change.kind);
+                }
+            }
+            Finding::Checked(_) | Finding::Exception(_) | Finding::RoundBegun(_) => {}
+        }
+    }
+
+    /// What the table and the JSON call it.
+    pub fn finding(&self) -> String {
+        name(self.verdict.as_ref().map_or("nothing", Verdict::name), self.exceptions.iter().copied())
+    }
+}
+
+/// The configuration a hospital would write, with the hours shortened to seconds.
+pub fn config(assets: &Path, state: &Path, models: Option<&Path>) -> String {
+    let assets = std::path::absolute(assets).unwrap_or_else(|_| assets.to_owned());
+    let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
+    let mut text = format!(
+        "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[patrol]\n\
+         every = \"8s\"\njitter = 0.3\ncheck_within = \"7s\"\nlooks = 3\nlook_spacing = \"400ms\"\nlook_timeout = \"3s\"\n\
+         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n",
+        quoted(state),
+        models.map(|models| format!("models = {}\n", quoted(models))).unwrap_or_default(),
+        quoted(&assets.join("roster/ward-3a.csv")),
+    );
+    let mut cameras: Vec<&str> = BEDS.iter().map(|bed| bed.camera).collect();
+    cameras.dedup();
+    for camera in cameras {
+        // One camera is a folder of pictures, another a stream: both ways in are shown.
+        let folder = assets.join("ward").join(camera);
+        let recorded = if folder.is_dir() { folder } else { folder.with_extension("mjpeg") };
+        let empty = assets.join("ward/empty").join(format!("{camera}.jpg"));
+        let (recorded, empty) = (quoted(&recorded), quoted(&empty));
+        let _ = write!(text, "\n[[camera]]\nid = \"{camera}\"\nrecorded = {recorded}\nfps = 4\nempty = {empty}\n");
+    }
+    for bed in &BEDS {
+        let x = if bed.is_left { 20 } else { 660 };
+        let _ = write!(
+            text,
+            "\n[[bed]]\nid = \"{}\"\ncamera = \"{}\"\nzone = {{ x = {x}, y = 30, width = 600, height = 660 }}\n",
+            bed.bed, bed.camera
+        );
+    }
+    text
+}
