@@ -1,8 +1,25 @@
-//! The reference supervision platform.
+//! The reference supervision platform: it believes no device, it compares what was due with what was proved.
+//!
+//! ```text
+//!  device ──mTLS──► ingest ──► accept: signature, cover, chain ──► one FULL transaction ──► signed receipt
+//!                                                                  │
+//!                    link · roster · ledger of due checks · cases ◄┘
+//!                                    ▲
+//!  sweep, every second ──────────────┘ what is overdue becomes NotDone 未执行 and silence
+//!
+//!  browser ──loopback only──► dashboard: page, rows, events, evidence; JSON under /api/v1
+//! ```
+//! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
+//! evidence against it. Every refusal of a chain (gap, fork, changed body) becomes a case and never a jam.
 
-pub mod cmd {
-    use std::ffi::OsString;
-    pub fn main(_args: impl Iterator<Item = OsString>) -> crate::base::exit::Code {
-        crate::base::exit::Code::Failed
-    }
-}
+pub mod cases;
+pub mod chain;
+pub mod cmd;
+pub mod dashboard;
+pub mod db;
+pub mod devices;
+pub mod ingest;
+pub mod keys;
+pub mod ledger;
+pub mod serve;
+pub mod view;

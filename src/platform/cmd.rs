@@ -1,0 +1,243 @@
+//! The command line of `bedcheck-platform`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use comfy_table::Table;
+
+use crate::base::clock::{Clock, Wall};
+use crate::base::exit::{Code, Ending, code_of};
+use crate::base::files::{read_at_most, write_owner_only};
+use crate::base::ids::DeviceId;
+use crate::base::{logging, supervise};
+use crate::platform::db::Database;
+use crate::platform::devices::{self, Admission};
+use crate::platform::keys::{self, KeyError, Keys};
+use crate::platform::serve::{self, ServeError, Settings};
+use crate::platform::view;
+
+/// A request holds one certificate request and two keys.
+const MOST_REQUEST: u64 = 64 * 1024;
+
+/// Reference supervision platform: receives findings, holds wards to their rounds, shows exceptions.
+#[derive(Parser)]
+#[command(name = "bedcheck-platform", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make keys, certificates and an empty database.
+    Init {
+        #[arg(long)]
+        dir: PathBuf,
+        /// Names and addresses under which devices reach the platform.
+        #[arg(long = "host", default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned()])]
+        hosts: Vec<String>,
+    },
+    /// Admit, list and shut out devices.
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Receive from devices and show the dashboard until SIGTERM.
+    Serve {
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where devices deliver, over mutual TLS; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:8443")]
+        devices: String,
+        /// Where people look; a loopback address.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        dashboard: String,
+        /// How long after its end a check may still arrive in time.
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        grace: Duration,
+    },
+}
+
+#[derive(Subcommand)]
+enum DeviceCommand {
+    /// Admit the device of a signed request and write the bundle it needs.
+    Add {
+        #[arg(long)]
+        dir: PathBuf,
+        /// The file that `bedcheck` made on the device.
+        #[arg(long)]
+        request: PathBuf,
+        /// How the device reaches the platform: https://HOST:PORT.
+        #[arg(long)]
+        url: String,
+        #[arg(long)]
+        institution: String,
+        /// The longest time between the beginnings of two rounds.
+        #[arg(long, default_value = "4h", value_parser = duration)]
+        round_every: Duration,
+        #[arg(long)]
+        out: PathBuf,
+    },
+    List {
+        #[arg(long)]
+        dir: PathBuf,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut a device out from its next request on.
+    Revoke {
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        device: String,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "write a time such as 90s, 15m or 4h".to_owned())
+}
+
+/// Runs the program; `args` begins with its name.
+pub fn main(args: impl Iterator<Item = OsString>) -> Code {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, not errors; a closed terminal is nobody's problem.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage } else { Code::Fine };
+        }
+    };
+    match run(arguments.command) {
+        Ok(()) => Code::Fine,
+        Err(error) => {
+            complain(&error);
+            code_of(&error)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that tells the operator why the program ends")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("bedcheck-platform: {error:#}");
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a subcommand")]
+fn say(text: impl std::fmt::Display) {
+    println!("{text}");
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let now = Clock::system().now().wall;
+    match command {
+        Command::Init { dir, hosts } => init(&dir, &hosts, now),
+        Command::Device(DeviceCommand::Add { dir, request, url, institution, round_every, out }) => {
+            add(&dir, &request, &Admission { url, institution, round_every }, &out, now)
+        }
+        Command::Device(DeviceCommand::List { dir, json }) => list(&dir, json),
+        Command::Device(DeviceCommand::Revoke { dir, device }) => revoke(&dir, device, now),
+        Command::Serve { dir, devices, dashboard, grace } => {
+            run_server(&Settings { dir, devices, dashboard, grace })
+        }
+    }
+}
+
+fn init(dir: &Path, hosts: &[String], now: Wall) -> anyhow::Result<()> {
+    keys::init(dir, hosts, now).map_err(key_ending)?;
+    Database::open(&dir.join("platform.db"))?;
+    say(format_args!("Made the platform's keys and database in {}.", dir.display()));
+    Ok(())
+}
+
+fn add(dir: &Path, request: &Path, admission: &Admission, out: &Path, now: Wall) -> anyhow::Result<()> {
+    let keys = Keys::read(dir).map_err(key_ending)?;
+    let db = serve::open_database(dir).map_err(serve_ending)?;
+    let bytes = read_at_most(request, MOST_REQUEST)?;
+    let envelope = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} is no device request", request.display()))?;
+    let bundle = devices::add(&db, &keys, &envelope, admission, now)?;
+    write_owner_only(out, &serde_json::to_vec_pretty(&bundle)?)?;
+    say(format_args!("Admitted device {}; its bundle is {}.", bundle.device, out.display()));
+    Ok(())
+}
+
+fn list(dir: &Path, json: bool) -> anyhow::Result<()> {
+    let devices = serve::open_database(dir).map_err(serve_ending)?.read(view::devices)?;
+    if json {
+        say(serde_json::to_string_pretty(&devices)?);
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.set_header([
+        "device",
+        "institution",
+        "ward",
+        "last contact",
+        "chain",
+        "certificate until",
+        "state",
+    ]);
+    for device in devices {
+        let time = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), |ms| Wall(ms).to_string());
+        table.add_row([
+            device.device,
+            device.institution,
+            device.ward,
+            time(device.last_contact),
+            format!("{} at {}", device.head.state, device.head.seq),
+            time(Some(device.certificate_until)),
+            device.revoked.map_or_else(|| "admitted".to_owned(), |at| format!("revoked {}", Wall(at))),
+        ]);
+    }
+    say(table);
+    Ok(())
+}
+
+fn revoke(dir: &Path, device: String, now: Wall) -> anyhow::Result<()> {
+    let device = DeviceId::new(device).map_err(Ending::usage)?;
+    let db = serve::open_database(dir).map_err(serve_ending)?;
+    if !devices::revoke(&db, &device, now)? {
+        return Err(Ending::failed(format_args!("no device {device} is known here")).into());
+    }
+    say(format_args!("Device {device} is shut out from its next request on."));
+    Ok(())
+}
+
+fn run_server(settings: &Settings) -> anyhow::Result<()> {
+    logging::start("info");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (stop, stopping) = supervise::shutdown();
+        // Before the ports open: whoever sees them may end us at once.
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let running = serve::start(settings, Clock::system(), &stopping).await.map_err(serve_ending)?;
+        say(format_args!(
+            "Devices deliver to https://{}; the dashboard is at http://{}/",
+            running.devices, running.dashboard
+        ));
+        tokio::select! {
+            _ = terminate.recv() => {}
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+        }
+        stop.fire();
+        running.ended().await;
+        Ok(())
+    })
+}
+
+fn key_ending(error: KeyError) -> anyhow::Error {
+    Ending::config(error).into()
+}
+
+fn serve_ending(error: ServeError) -> anyhow::Error {
+    match error {
+        ServeError::Keys(_) | ServeError::NoDatabase(_) | ServeError::NotLoopback(_) | ServeError::Tls(_) => {
+            Ending::config(error).into()
+        }
+        ServeError::Database(_) | ServeError::Listen(_) | ServeError::File(_) => Ending::failed(error).into(),
+    }
+}

@@ -1,0 +1,36 @@
+//! The dashboard's content as JSON, for programs on the same machine.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::platform::dashboard::{Dashboard, Trouble};
+use crate::platform::view;
+
+type Answer = Result<Json<Value>, Trouble>;
+
+pub async fn rows(State(dashboard): State<Arc<Dashboard>>) -> Answer {
+    let now = dashboard.clock.now().wall;
+    let rows = dashboard.read(move |connection| view::beds(connection, now)).await?;
+    Ok(Json(json!({ "now": now, "rows": rows })))
+}
+
+pub async fn exceptions(State(dashboard): State<Arc<Dashboard>>) -> Answer {
+    let now = dashboard.clock.now().wall;
+    let exceptions = dashboard.read(move |connection| view::exceptions(connection, now)).await?;
+    Ok(Json(json!({ "now": now, "exceptions": exceptions })))
+}
+
+pub async fn devices(State(dashboard): State<Arc<Dashboard>>) -> Answer {
+    let now = dashboard.clock.now().wall;
+    let devices = dashboard.read(view::devices).await?;
+    Ok(Json(json!({ "now": now, "devices": devices })))
+}
+
+pub async fn ledger(State(dashboard): State<Arc<Dashboard>>) -> Answer {
+    let now = dashboard.clock.now().wall;
+    let ledger = dashboard.read(view::ledger).await?;
+    Ok(Json(json!({ "now": now, "ledger": ledger })))
+}

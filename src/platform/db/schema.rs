@@ -1,0 +1,161 @@
+//! The tables, and how the file is opened.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+/// Version of these tables, in `user_version`.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+-- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
+CREATE TABLE device (
+    device         TEXT    PRIMARY KEY,
+    ward           TEXT    NOT NULL,
+    institution    TEXT    NOT NULL,
+    statement_key  BLOB    NOT NULL,
+    cert_sha256    TEXT    NOT NULL,
+    cert_until_ms  INTEGER NOT NULL,
+    round_every_ms INTEGER NOT NULL,
+    added_ms       INTEGER NOT NULL,
+    revoked_ms     INTEGER,
+    last_contact_ms INTEGER,
+    last_said_ms   INTEGER,             -- the latest time on the device's own clock
+    expected_ms    INTEGER NOT NULL,    -- the next round begins before this
+    epoch          TEXT,                -- the chain that grows now
+    gap_starts     INTEGER NOT NULL DEFAULT 0,
+    accepted       INTEGER NOT NULL DEFAULT 0,
+    duplicates     INTEGER NOT NULL DEFAULT 0,
+    forks          INTEGER NOT NULL DEFAULT 0,
+    version        TEXT,
+    mode           TEXT,
+    stored_faces   INTEGER,
+    unsent         INTEGER,
+    cameras        TEXT
+) STRICT;
+CREATE TABLE head (
+    device TEXT    NOT NULL REFERENCES device,
+    epoch  TEXT    NOT NULL,
+    seq    INTEGER NOT NULL,
+    link   TEXT    NOT NULL,
+    PRIMARY KEY (device, epoch)
+) STRICT;
+-- Accepted statements. `id` is NULL where the body is unreadable or repeats an id.
+CREATE TABLE link (
+    device      TEXT    NOT NULL REFERENCES device,
+    epoch       TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    id          TEXT,
+    envelope    TEXT    NOT NULL,
+    link        TEXT    NOT NULL,
+    body        TEXT    NOT NULL,
+    evidence    BLOB,
+    received_ms INTEGER NOT NULL,
+    PRIMARY KEY (device, epoch, seq),
+    UNIQUE (device, id)
+) STRICT;
+-- What contradicts an accepted statement, kept as proof.
+CREATE TABLE quarantine (
+    device      TEXT    NOT NULL,
+    epoch       TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    link        TEXT    NOT NULL,
+    envelope    TEXT    NOT NULL,
+    body        TEXT    NOT NULL,
+    received_ms INTEGER NOT NULL,
+    UNIQUE (device, epoch, seq, link)
+) STRICT;
+CREATE TABLE roster (
+    device      TEXT    NOT NULL REFERENCES device,
+    bed         TEXT    NOT NULL,
+    stay        TEXT    NOT NULL,
+    masked_name TEXT    NOT NULL,
+    templates   INTEGER NOT NULL,
+    PRIMARY KEY (device, bed)
+) STRICT;
+-- The ledger: `state` is open, settled or not_done.
+CREATE TABLE due (
+    device      TEXT    NOT NULL REFERENCES device,
+    epoch       TEXT    NOT NULL,
+    round       INTEGER NOT NULL,
+    bed         TEXT    NOT NULL,
+    stay        TEXT    NOT NULL,
+    masked_name TEXT    NOT NULL,
+    due_ms      INTEGER NOT NULL,       -- device's clock
+    until_ms    INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL,
+    state       TEXT    NOT NULL CHECK (state IN ('open', 'settled', 'not_done')),
+    PRIMARY KEY (device, epoch, round, bed)
+) STRICT;
+CREATE INDEX due_bed ON due (device, bed, stay, due_ms);
+CREATE INDEX due_open ON due (until_ms) WHERE state = 'open';
+CREATE TABLE done (
+    device      TEXT    NOT NULL REFERENCES device,
+    epoch       TEXT    NOT NULL,
+    round       INTEGER NOT NULL,
+    bed         TEXT    NOT NULL,
+    stay        TEXT    NOT NULL,
+    event       TEXT    NOT NULL,
+    verdict     TEXT    NOT NULL,
+    result      TEXT    NOT NULL,       -- the CheckResult as JSON
+    done_ms     INTEGER NOT NULL,       -- device's clock
+    received_ms INTEGER NOT NULL,
+    evidence    INTEGER NOT NULL,
+    PRIMARY KEY (device, epoch, round, bed)
+) STRICT;
+CREATE TABLE exception (
+    device      TEXT    NOT NULL REFERENCES device,
+    id          TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,
+    state       TEXT    NOT NULL CHECK (state IN ('raised', 'confirmed', 'ended')),
+    origin      TEXT    NOT NULL CHECK (origin IN ('device', 'platform')),
+    bed         TEXT,
+    stay        TEXT,
+    masked_name TEXT,
+    verdict     TEXT,
+    rounds      INTEGER NOT NULL,
+    first_ms    INTEGER NOT NULL,
+    last_ms     INTEGER NOT NULL,
+    ended_ms    INTEGER,
+    PRIMARY KEY (device, id)
+) STRICT;
+CREATE TABLE opened (
+    at_ms  INTEGER NOT NULL,
+    device TEXT    NOT NULL,
+    event  TEXT    NOT NULL,
+    opened INTEGER NOT NULL             -- 0: the seal did not open
+) STRICT;
+";
+
+/// Opens or creates the file, owner-only; a newer version than ours is refused rather than guessed at.
+pub fn open(path: &Path) -> rusqlite::Result<Connection> {
+    // SQLite would create the file by the umask and give its journal the same mode.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => connection
+            .execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?,
+        VERSION => {}
+        newer => {
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_MISMATCH),
+                Some(format!("the database has version {newer}, this program understands {VERSION}")),
+            ));
+        }
+    }
+    Ok(connection)
+}

@@ -1,0 +1,257 @@
+//! The platform's own keys and its small certificate authority, as files only the owner can read.
+//!
+//! | file | what |
+//! |---|---|
+//! | `ca.pem`, `ca.key` | ECDSA P-256, `CA:true`, no further authority below it |
+//! | `server.pem`, `server.key` | the device port's certificate |
+//! | `receipt.key` | Ed25519 seed: signs receipts |
+//! | `evidence.key` | X25519, private then public: opens evidence |
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
+
+use crate::base::clock::Wall;
+use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
+use crate::base::ids::DeviceId;
+use crate::net::tls::Identity;
+use crate::wire::{event, seal};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const CA_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const SERVER_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
+
+/// Short, so that a forgotten device falls out by itself; the device asks anew at two thirds of it.
+pub const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// No key or certificate of ours is nearly this large.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// Why keys could not be made, read or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error(
+        "{0} already holds a platform's keys: choose another folder; replacing them would lock out every device"
+    )]
+    Exists(PathBuf),
+    #[error(
+        "{path} is missing or unreadable ({cause}): make the folder with `bedcheck-platform init --dir {dir}`"
+    )]
+    Incomplete { dir: PathBuf, path: PathBuf, cause: FileError },
+    #[error("{0} does not hold a key of the right length: restore it from a backup")]
+    Length(PathBuf),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the certificate request is not usable: {0}")]
+    Request(rcgen::Error),
+    #[error("a certificate cannot be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Everything the platform needs to serve and to enrol.
+pub struct Keys {
+    ca_pem: String,
+    ca_key_pem: String,
+    server_pem: String,
+    server_key_pem: String,
+    pub receipt: SigningKey,
+    /// Opens evidence.
+    pub evidence_private: [u8; 32],
+    pub evidence_public: [u8; 32],
+}
+
+/// Makes all keys in `dir`. The CA is written last: a half-made folder can be made again.
+///
+/// # Errors
+/// [`KeyError::Exists`] when there is a CA already.
+pub fn init(dir: &Path, hosts: &[String], now: Wall) -> Result<(), KeyError> {
+    if dir.join("ca.key").exists() || dir.join("ca.pem").exists() {
+        return Err(KeyError::Exists(dir.to_owned()));
+    }
+    make_owner_only_folder(dir)?;
+    let ca_key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let ca = authority(now)?.self_signed(&ca_key)?;
+    let issuer = Issuer::from_ca_cert_pem(&ca.pem(), &ca_key)?;
+    let server_key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let server = server_certificate(hosts, now)?.signed_by(&server_key, &issuer)?;
+    let mut receipt = [0; 32];
+    getrandom::fill(&mut receipt).map_err(KeyError::Random)?;
+    let (private, public) = seal::key_pair();
+    write_owner_only(&dir.join("server.key"), server_key.serialize_pem().as_bytes())?;
+    write_owner_only(&dir.join("server.pem"), server.pem().as_bytes())?;
+    write_owner_only(&dir.join("receipt.key"), &receipt)?;
+    write_owner_only(&dir.join("evidence.key"), &[private, public].concat())?;
+    write_owner_only(&dir.join("ca.key"), ca_key.serialize_pem().as_bytes())?;
+    write_owner_only(&dir.join("ca.pem"), ca.pem().as_bytes())?;
+    Ok(())
+}
+
+fn authority(now: Wall) -> Result<CertificateParams, KeyError> {
+    let mut params = blank("bedcheck platform CA", now, CA_LIFE)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn server_certificate(hosts: &[String], now: Wall) -> Result<CertificateParams, KeyError> {
+    let mut params = CertificateParams::new(hosts)?;
+    let blank = blank("bedcheck platform", now, SERVER_LIFE)?;
+    params.distinguished_name = blank.distinguished_name;
+    params.not_before = blank.not_before;
+    params.not_after = blank.not_after;
+    params.serial_number = blank.serial_number;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
+}
+
+/// Name, serial number and time; valid from a day before `now`, because a ward's clock may be slow.
+fn blank(name: &str, now: Wall, life: Duration) -> Result<CertificateParams, KeyError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let mut serial = [0; 16];
+    getrandom::fill(&mut serial).map_err(KeyError::Random)?;
+    // A leading bit would make the DER integer negative.
+    serial[0] &= 0x7f;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    let moment = Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
+    params.not_before = rcgen::date_time_ymd(1970, 1, 1) + moment.saturating_sub(DAY);
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + moment + life;
+    Ok(params)
+}
+
+impl Keys {
+    /// # Errors
+    /// [`KeyError::Incomplete`] naming the file and the remedy.
+    pub fn read(dir: &Path) -> Result<Keys, KeyError> {
+        let bytes = |name: &str| {
+            let path = dir.join(name);
+            read_at_most(&path, MOST_BYTES).map_err(|cause| KeyError::Incomplete {
+                dir: dir.to_owned(),
+                path,
+                cause,
+            })
+        };
+        let text = |name: &str| Ok::<_, KeyError>(String::from_utf8_lossy(&bytes(name)?).into_owned());
+        let key = |bytes: &[u8], name: &str| {
+            <[u8; 32]>::try_from(bytes).map_err(|_| KeyError::Length(dir.join(name)))
+        };
+        let evidence = bytes("evidence.key")?;
+        let (private, public) =
+            evidence.split_at_checked(32).ok_or_else(|| KeyError::Length(dir.join("evidence.key")))?;
+        Ok(Keys {
+            ca_pem: text("ca.pem")?,
+            ca_key_pem: text("ca.key")?,
+            server_pem: text("server.pem")?,
+            server_key_pem: text("server.key")?,
+            receipt: SigningKey::from_bytes(&key(&bytes("receipt.key")?, "receipt.key")?),
+            evidence_private: key(private, "evidence.key")?,
+            evidence_public: key(public, "evidence.key")?,
+        })
+    }
+
+    /// What the device port shows and believes.
+    pub fn server_identity(&self) -> Identity {
+        Identity {
+            ca_pem: self.ca_pem.clone(),
+            cert_pem: self.server_pem.clone(),
+            key_pem: self.server_key_pem.clone(),
+        }
+    }
+
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Issues a device's certificate (PEM). Of the request only the public key is used: rcgen would copy
+    /// `CA:TRUE` and foreign names out of it into a certificate signed by us.
+    ///
+    /// # Errors
+    /// [`KeyError::Request`] when the request is not signed by its own key.
+    pub fn issue(&self, csr_pem: &str, device: &DeviceId, now: Wall) -> Result<String, KeyError> {
+        let request = CertificateSigningRequestParams::from_pem(csr_pem).map_err(KeyError::Request)?;
+        let mut params = blank("bedcheck device", now, DEVICE_LIFE)?;
+        let name = event::source(device);
+        params.subject_alt_names = vec![SanType::URI(uri(&name).try_into()?)];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let ca_key = KeyPair::from_pem(&self.ca_key_pem)?;
+        let issuer = Issuer::from_ca_cert_pem(&self.ca_pem, &ca_key)?;
+        Ok(params.signed_by(&request.public_key, &issuer)?.pem())
+    }
+}
+
+/// A URI in a certificate is ASCII; a device may be named 三病区-1.
+pub fn uri(source: &str) -> String {
+    let mut uri = String::new();
+    for byte in source.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'.' | b'_') {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    #[test]
+    fn a_request_that_asks_to_be_an_authority_gets_an_ordinary_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Wall(1_790_000_000_000);
+        init(folder.path(), &["localhost".to_owned()], now).unwrap();
+        let keys = Keys::read(folder.path()).unwrap();
+        let device_key = KeyPair::generate().unwrap();
+        let mut asked = CertificateParams::new(vec!["bank.example".to_owned()]).unwrap();
+        asked.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        asked.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let csr = asked.serialize_request(&device_key).unwrap().pem().unwrap();
+
+        let device = DeviceId::new("ward-3a").unwrap();
+        let pem = keys.issue(&csr, &device, now).unwrap();
+
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let (_, cert) = X509Certificate::from_der(&der).unwrap();
+        assert!(!cert.is_ca());
+        let names = cert.subject_alternative_name().unwrap().unwrap();
+        let names: Vec<String> = names.value.general_names.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["URI(urn:bedcheck:device:ward-3a)"]);
+        let usage = cert.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.client_auth && !usage.server_auth);
+        assert!(!cert.key_usage().unwrap().unwrap().value.key_cert_sign());
+        let days = (cert.validity().not_after.timestamp() * 1000 - now.0) / 86_400_000;
+        assert_eq!(days, 30);
+    }
+
+    #[test]
+    fn a_second_init_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path(), &["localhost".to_owned()], Wall(0)).unwrap();
+        let before = std::fs::read(folder.path().join("ca.pem")).unwrap();
+        assert!(matches!(init(folder.path(), &[], Wall(0)), Err(KeyError::Exists(_))));
+        assert_eq!(std::fs::read(folder.path().join("ca.pem")).unwrap(), before);
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_the_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Keys::read(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("evidence.key") && error.contains("bedcheck-platform init"), "{error}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Both ports and the sweep, from start to clean end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::error;
+
+use crate::base::clock::{Clock, Wall};
+use crate::base::files::{FileError, write_owner_only};
+use crate::base::supervise::{self, Stopping};
+use crate::net::server;
+use crate::net::tls::{self, TlsError};
+use crate::platform::dashboard::Dashboard;
+use crate::platform::db::{Database, DatabaseError};
+use crate::platform::ingest::Ingest;
+use crate::platform::keys::{KeyError, Keys};
+use crate::platform::ledger;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What `serve` is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub dir: PathBuf,
+    /// Where devices deliver, over mutual TLS.
+    pub devices: String,
+    /// Where people look, in the clear: loopback only.
+    pub dashboard: String,
+    pub grace: Duration,
+}
+
+/// Why the platform did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    #[error("{0} has no platform.db: make the folder with `bedcheck-platform init --dir {dir}`", dir = .0.display())]
+    NoDatabase(PathBuf),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(
+        "the dashboard speaks plain HTTP and shows personal data: {0} is no loopback address; use 127.0.0.1:PORT and reach it through an authenticated proxy or an SSH tunnel"
+    )]
+    NotLoopback(String),
+    #[error("{0}")]
+    Listen(#[from] std::io::Error),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// A platform that runs; ends when shutdown begins.
+pub struct Running {
+    pub devices: SocketAddr,
+    pub dashboard: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Resolves when all its tasks have ended.
+    pub async fn ended(self) {
+        for task in self.tasks {
+            // A panic was logged by the task itself.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Binds both ports, writes `addresses.json` and serves until shutdown.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Result<Running, ServeError> {
+    let keys = Keys::read(&settings.dir)?;
+    let db = open_database(&settings.dir)?;
+    let tls = tls::server(&keys.server_identity())?;
+    let dashboard_port = listen_on_loopback(&settings.dashboard).await?;
+    let device_port = server::listen(&settings.devices).await?;
+    let (devices, dashboard) = (device_port.local_addr()?, dashboard_port.local_addr()?);
+
+    let (changes, changed) = watch::channel(0);
+    let since = clock.now().wall;
+    let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), keys.receipt, changes.clone()));
+    let page =
+        Arc::new(Dashboard::new(db.clone(), clock.clone(), keys.evidence_private, changed, dashboard.port()));
+    let sweep = sweep(db, clock, Overdue { since, grace: settings.grace }, changes, stopping.clone());
+    let tasks = vec![
+        supervise::task(
+            "device port",
+            server::serve(device_port, Some(tls), ingest.router(), stopping.clone()),
+        ),
+        supervise::task("dashboard", server::serve(dashboard_port, None, page.router(), stopping.clone())),
+        supervise::task("sweep", sweep),
+    ];
+    // Last, so that whoever waits for the file finds both ports open.
+    write_addresses(&settings.dir, devices, dashboard)?;
+    Ok(Running { devices, dashboard, tasks })
+}
+
+/// Opens the database of an existing platform.
+///
+/// # Errors
+/// [`ServeError::NoDatabase`] where `init` has not been.
+pub fn open_database(dir: &Path) -> Result<Database, ServeError> {
+    let path = dir.join("platform.db");
+    if !path.exists() {
+        return Err(ServeError::NoDatabase(dir.to_owned()));
+    }
+    Ok(Database::open(&path)?)
+}
+
+async fn listen_on_loopback(address: &str) -> Result<TcpListener, ServeError> {
+    let name = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let is_loopback = name == "localhost"
+        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !is_loopback {
+        return Err(ServeError::NotLoopback(address.to_owned()));
+    }
+    let listener = server::listen(address).await?;
+    // `localhost` is what the resolver says.
+    if !listener.local_addr()?.ip().is_loopback() {
+        return Err(ServeError::NotLoopback(address.to_owned()));
+    }
+    Ok(listener)
+}
+
+fn write_addresses(dir: &Path, devices: SocketAddr, dashboard: SocketAddr) -> Result<(), FileError> {
+    let addresses = serde_json::json!({
+        "devices": format!("https://{devices}"),
+        "dashboard": format!("http://{dashboard}"),
+    });
+    write_owner_only(&dir.join("addresses.json"), addresses.to_string().as_bytes())
+}
+
+struct Overdue {
+    since: Wall,
+    grace: Duration,
+}
+
+async fn sweep(
+    db: Database,
+    clock: Clock,
+    overdue: Overdue,
+    changes: watch::Sender<u64>,
+    mut stopping: Stopping,
+) {
+    while !stopping.begun_within(SWEEP_EVERY).await {
+        let (db, now) = (db.clone(), clock.now().wall);
+        let Overdue { since, grace } = overdue;
+        let swept =
+            tokio::task::spawn_blocking(move || db.write(|tx| ledger::sweep(tx, now, since, grace))).await;
+        match swept {
+            Ok(Ok(true)) => changes.send_modify(|count| *count += 1),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => error!(%error, "The ledger could not be swept; will try again."),
+            Err(error) => error!(%error, "The sweep of the ledger failed; will try again."),
+        }
+    }
+}

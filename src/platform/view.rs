@@ -1,0 +1,387 @@
+//! What is known now, read from the tables: one row per bed, the exceptions, the devices, the ledger.
+//!
+//! Times are milliseconds since 1970, as on the wire. `done` is the device's clock, `received` the platform's.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+
+use crate::base::clock::Wall;
+use crate::domain::verdict::{CheckResult, Verdict};
+
+/// Ledger and ended exceptions are shown this far back; everything stays in the file.
+const MOST_ROWS: i64 = 500;
+
+/// One bed of a device's current roster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BedRow {
+    pub institution: String,
+    pub device: String,
+    pub ward: String,
+    pub bed: String,
+    pub stay: String,
+    pub masked_name: String,
+    /// How many templates are enrolled; 0 means that this stay cannot be verified.
+    pub templates: i64,
+    /// `None` before the first check; `NotDone` where the last due check was not proved in time.
+    pub verdict: Option<String>,
+    pub reason: Option<String>,
+    /// The patient who lies here instead.
+    pub found: Option<String>,
+    pub similarity: Option<f32>,
+    pub threshold: Option<f32>,
+    pub fmr: Option<String>,
+    pub looks: Option<u8>,
+    pub round: Option<i64>,
+    pub rounds_seen: i64,
+    /// Whether a check is due now and not yet proved.
+    pub is_due: bool,
+    pub due: Option<i64>,
+    pub done: Option<i64>,
+    pub received: Option<i64>,
+    pub age_s: Option<i64>,
+    pub synthetic: bool,
+    pub evidence: Option<String>,
+    pub exceptions: Vec<RowException>,
+    pub chain: ChainView,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RowException {
+    pub id: String,
+    pub kind: String,
+    pub state: String,
+    pub rounds: i64,
+    pub first: i64,
+    pub last: i64,
+}
+
+/// How far a device's chain reaches, and whether it holds: `ok`, `gap`, `fork`, `tampered`, `none`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChainView {
+    pub epoch: Option<String>,
+    pub seq: i64,
+    pub state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExceptionRow {
+    pub institution: String,
+    pub device: String,
+    pub ward: String,
+    pub id: String,
+    pub kind: String,
+    pub state: String,
+    /// `device` or `platform`: who found it.
+    pub origin: String,
+    pub bed: Option<String>,
+    pub stay: Option<String>,
+    pub masked_name: Option<String>,
+    pub verdict: Option<String>,
+    pub rounds: i64,
+    pub first: i64,
+    pub last: i64,
+    pub ended: Option<i64>,
+    pub age_s: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeviceRow {
+    pub device: String,
+    pub institution: String,
+    pub ward: String,
+    pub added: i64,
+    pub revoked: Option<i64>,
+    pub certificate_until: i64,
+    pub round_every_s: i64,
+    pub last_contact: Option<i64>,
+    pub next_round_by: i64,
+    pub head: ChainView,
+    pub accepted: i64,
+    pub duplicates: i64,
+    pub forks: i64,
+    pub version: Option<String>,
+    pub mode: Option<String>,
+    pub stored_faces: Option<i64>,
+    pub unsent: Option<i64>,
+    pub cameras: serde_json::Value,
+}
+
+/// One check that was due.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DueRow {
+    pub device: String,
+    pub epoch: String,
+    pub round: i64,
+    pub bed: String,
+    pub stay: String,
+    pub masked_name: String,
+    pub due: i64,
+    pub until: i64,
+    /// `open`, `settled` or `not_done`.
+    pub state: String,
+    pub verdict: Option<String>,
+    pub done: Option<i64>,
+    pub received: Option<i64>,
+}
+
+/// Every bed of every admitted device.
+pub fn beds(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<BedRow>> {
+    let mut rows = Vec::new();
+    let mut query = connection.prepare_cached(
+        "SELECT d.institution, d.device, d.ward, r.bed, r.stay, r.masked_name, r.templates
+         FROM roster r JOIN device d USING (device) WHERE d.revoked_ms IS NULL
+         ORDER BY d.institution, d.ward, d.device, length(r.bed), r.bed",
+    )?;
+    let mut found = query.query([])?;
+    while let Some(row) = found.next()? {
+        let device: String = row.get(1)?;
+        let chain = chain(connection, &device)?;
+        let mut bed = blank(row, device, chain)?;
+        fill_check(connection, &mut bed, now)?;
+        bed.exceptions = open_of(connection, &bed)?;
+        rows.push(bed);
+    }
+    Ok(rows)
+}
+
+fn blank(row: &Row<'_>, device: String, chain: ChainView) -> rusqlite::Result<BedRow> {
+    Ok(BedRow {
+        institution: row.get(0)?,
+        device,
+        ward: row.get(2)?,
+        bed: row.get(3)?,
+        stay: row.get(4)?,
+        masked_name: row.get(5)?,
+        templates: row.get(6)?,
+        verdict: None,
+        reason: None,
+        found: None,
+        similarity: None,
+        threshold: None,
+        fmr: None,
+        looks: None,
+        round: None,
+        rounds_seen: 0,
+        is_due: false,
+        due: None,
+        done: None,
+        received: None,
+        age_s: None,
+        synthetic: false,
+        evidence: None,
+        exceptions: Vec::new(),
+        chain,
+    })
+}
+
+/// The newest check that came to an end; an open one only sets `is_due`, so that a row never loses what is known.
+fn fill_check(connection: &Connection, bed: &mut BedRow, now: Wall) -> rusqlite::Result<()> {
+    bed.rounds_seen = connection
+        .prepare_cached("SELECT count(*) FROM done WHERE device = ?1 AND bed = ?2 AND stay = ?3")?
+        .query_row([&bed.device, &bed.bed, &bed.stay], |row| row.get(0))?;
+    let mut query = connection.prepare_cached(
+        "SELECT u.state, u.round, u.due_ms, u.until_ms, o.result, o.received_ms, o.event, o.evidence
+         FROM due u LEFT JOIN done o USING (device, epoch, round, bed)
+         WHERE u.device = ?1 AND u.bed = ?2 AND u.stay = ?3 ORDER BY u.due_ms DESC, u.round DESC LIMIT 2",
+    )?;
+    let mut checks = query.query([&bed.device, &bed.bed, &bed.stay])?;
+    while let Some(check) = checks.next()? {
+        let state: String = check.get(0)?;
+        if state == "open" {
+            bed.is_due = true;
+            continue;
+        }
+        bed.round = check.get(1)?;
+        bed.due = check.get(2)?;
+        let result: Option<String> = check.get(4)?;
+        match result.and_then(|json| serde_json::from_str::<CheckResult>(&json).ok()) {
+            Some(result) => {
+                bed.received = check.get(5)?;
+                if check.get::<_, Option<bool>>(7)? == Some(true) {
+                    let event: String = check.get(6)?;
+                    bed.evidence =
+                        Some(format!("/evidence/{}/{event}", crate::platform::keys::uri(&bed.device)));
+                }
+                fill_result(bed, &result, now);
+            }
+            None => {
+                let until: i64 = check.get(3)?;
+                bed.verdict = Some("NotDone".to_owned());
+                bed.age_s = Some(seconds(now, until));
+            }
+        }
+        break;
+    }
+    Ok(())
+}
+
+fn fill_result(bed: &mut BedRow, result: &CheckResult, now: Wall) {
+    bed.verdict = Some(result.verdict.name().to_owned());
+    match &result.verdict {
+        Verdict::Inconclusive { reason } => {
+            bed.reason = serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned()));
+        }
+        Verdict::WrongBed { found } => bed.found = Some(found.to_string()),
+        Verdict::Verified | Verdict::Absent | Verdict::FaceHidden | Verdict::Mismatch => {}
+    }
+    bed.similarity = result.similarity;
+    bed.threshold = Some(result.threshold);
+    bed.fmr = Some(result.fmr.clone());
+    bed.looks = Some(result.looks);
+    bed.done = Some(result.done.0);
+    bed.age_s = Some(seconds(now, result.done.0));
+    bed.synthetic = result.synthetic;
+}
+
+fn open_of(connection: &Connection, bed: &BedRow) -> rusqlite::Result<Vec<RowException>> {
+    connection
+        .prepare_cached(
+            "SELECT id, kind, state, rounds, first_ms, last_ms FROM exception
+             WHERE device = ?1 AND bed = ?2 AND stay = ?3 AND state <> 'ended' ORDER BY first_ms",
+        )?
+        .query_map([&bed.device, &bed.bed, &bed.stay], |row| {
+            Ok(RowException {
+                id: row.get(0)?,
+                kind: row.get(1)?,
+                state: row.get(2)?,
+                rounds: row.get(3)?,
+                first: row.get(4)?,
+                last: row.get(5)?,
+            })
+        })?
+        .collect()
+}
+
+fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainView> {
+    let head: Option<(String, i64)> = connection
+        .prepare_cached(
+            "SELECT h.epoch, h.seq FROM device d JOIN head h ON h.device = d.device AND h.epoch = d.epoch
+             WHERE d.device = ?1",
+        )?
+        .query_row([device], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let has = |kind: &str| -> rusqlite::Result<bool> {
+        connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM exception WHERE device = ?1 AND kind = ?2 AND state <> 'ended')",
+            )?
+            .query_row([device, kind], |row| row.get(0))
+    };
+    let state = if has("chain_fork")? {
+        "fork"
+    } else if has("tampered")? {
+        "tampered"
+    } else if has("chain_gap")? {
+        "gap"
+    } else if head.is_some() {
+        "ok"
+    } else {
+        "none"
+    };
+    let (epoch, seq) = head.map_or((None, 0), |(epoch, seq)| (Some(epoch), seq));
+    Ok(ChainView { epoch, seq, state })
+}
+
+/// Open exceptions first, the newest first.
+pub fn exceptions(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<ExceptionRow>> {
+    connection
+        .prepare_cached(
+            "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
+                    e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms
+             FROM exception e JOIN device d USING (device)
+             ORDER BY e.state = 'ended', e.last_ms DESC, e.id LIMIT ?1",
+        )?
+        .query_map([MOST_ROWS], |row| {
+            let first: i64 = row.get(12)?;
+            Ok(ExceptionRow {
+                institution: row.get(0)?,
+                device: row.get(1)?,
+                ward: row.get(2)?,
+                id: row.get(3)?,
+                kind: row.get(4)?,
+                state: row.get(5)?,
+                origin: row.get(6)?,
+                bed: row.get(7)?,
+                stay: row.get(8)?,
+                masked_name: row.get(9)?,
+                verdict: row.get(10)?,
+                rounds: row.get(11)?,
+                first,
+                last: row.get(13)?,
+                ended: row.get(14)?,
+                age_s: seconds(now, first),
+            })
+        })?
+        .collect()
+}
+
+/// Every device, revoked ones too.
+pub fn devices(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
+    let mut query = connection.prepare_cached(
+        "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
+                last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
+                cameras
+         FROM device ORDER BY institution, ward, device",
+    )?;
+    let mut found = query.query([])?;
+    let mut devices = Vec::new();
+    while let Some(row) = found.next()? {
+        let device: String = row.get(0)?;
+        let cameras: Option<String> = row.get(16)?;
+        devices.push(DeviceRow {
+            head: chain(connection, &device)?,
+            device,
+            institution: row.get(1)?,
+            ward: row.get(2)?,
+            added: row.get(3)?,
+            revoked: row.get(4)?,
+            certificate_until: row.get(5)?,
+            round_every_s: row.get(6)?,
+            last_contact: row.get(7)?,
+            next_round_by: row.get(8)?,
+            accepted: row.get(9)?,
+            duplicates: row.get(10)?,
+            forks: row.get(11)?,
+            version: row.get(12)?,
+            mode: row.get(13)?,
+            stored_faces: row.get(14)?,
+            unsent: row.get(15)?,
+            cameras: cameras.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+        });
+    }
+    Ok(devices)
+}
+
+/// The newest checks that were due.
+pub fn ledger(connection: &Connection) -> rusqlite::Result<Vec<DueRow>> {
+    connection
+        .prepare_cached(
+            "SELECT u.device, u.epoch, u.round, u.bed, u.stay, u.masked_name, u.due_ms, u.until_ms, u.state,
+                    o.verdict, o.done_ms, o.received_ms
+             FROM due u LEFT JOIN done o USING (device, epoch, round, bed)
+             ORDER BY u.due_ms DESC, u.round DESC, u.device, u.bed LIMIT ?1",
+        )?
+        .query_map(params![MOST_ROWS], |row| {
+            let state: String = row.get(8)?;
+            let verdict: Option<String> = row.get(9)?;
+            Ok(DueRow {
+                device: row.get(0)?,
+                epoch: row.get(1)?,
+                round: row.get(2)?,
+                bed: row.get(3)?,
+                stay: row.get(4)?,
+                masked_name: row.get(5)?,
+                due: row.get(6)?,
+                until: row.get(7)?,
+                verdict: verdict.or_else(|| (state == "not_done").then(|| "NotDone".to_owned())),
+                state,
+                done: row.get(10)?,
+                received: row.get(11)?,
+            })
+        })?
+        .collect()
+}
+
+fn seconds(now: Wall, then: i64) -> i64 {
+    i64::try_from(now.since(Wall(then)).as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,436 @@
+//! The platform through its ports: real TLS on loopback, a real journal on the other side.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bedcheck::base::clock::{Clock, Now, Wall};
+use bedcheck::base::ids::{BedId, DeviceId, StayId, WardId};
+use bedcheck::base::redact::Private;
+use bedcheck::base::supervise::{self, Stop};
+use bedcheck::domain::Finding;
+use bedcheck::domain::exception::{ExceptionChange, ExceptionKind, Move};
+use bedcheck::domain::patrol::{DueCheck, RoundPlan};
+use bedcheck::domain::verdict::{CheckResult, Verdict};
+use bedcheck::net::client::Client;
+use bedcheck::net::tls::Identity;
+use bedcheck::platform::db::Database;
+use bedcheck::platform::devices::{self, Admission};
+use bedcheck::platform::keys::{self, Keys};
+use bedcheck::platform::serve::{self, Running, Settings};
+use bedcheck::store::{Commit, Journal, Signer};
+use bedcheck::uplink::{Platform, UplinkError};
+use bedcheck::wire::batch::{Fate, Item};
+use bedcheck::wire::enrol::{DeviceBundle, DeviceRequest, public_key};
+use bedcheck::wire::event::{Report, RosterRow, RosterSeen};
+use bedcheck::wire::statement::Digests;
+use ed25519_dalek::SigningKey;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const NOW: Wall = Wall(1_790_000_000_000);
+const CROP: &[u8] = b"\xff\xd8\xff\xe0 a face\xff\xd9";
+
+/// A platform that listens, and the folder it lives in.
+struct World {
+    folder: TempDir,
+    running: Option<Running>,
+    stop: Stop,
+}
+
+impl World {
+    async fn new() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], Clock::system().now().wall)
+            .unwrap();
+        Database::open(&folder.path().join("platform.db")).unwrap();
+        let (stop, stopping) = supervise::shutdown();
+        let settings = Settings {
+            dir: folder.path().to_owned(),
+            devices: "127.0.0.1:0".into(),
+            dashboard: "127.0.0.1:0".into(),
+            grace: Duration::from_secs(60),
+        };
+        let running = serve::start(&settings, fixed(), &stopping).await.unwrap();
+        World { folder, running: Some(running), stop }
+    }
+
+    fn db(&self) -> Database {
+        serve::open_database(self.folder.path()).unwrap()
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    fn device(&self, name: &str) -> Device {
+        Device::admitted(self.folder.path(), name, self.running().devices.port())
+    }
+
+    async fn ask(&self, path: &str, host: Option<&str>) -> (u16, String, Vec<u8>) {
+        let address = self.running().dashboard;
+        let host = host.map_or_else(|| address.to_string(), str::to_owned);
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let status = head[9..12].parse().unwrap();
+        (status, head, answer[end + 4..].to_vec())
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        let (status, _, body) = self.ask(path, None).await;
+        assert_eq!(status, 200);
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    async fn end(mut self) {
+        self.stop.fire();
+        self.running.take().unwrap().ended().await;
+    }
+}
+
+fn fixed() -> Clock {
+    Clock::Fixed(Now { wall: NOW, ..Now::default() })
+}
+
+struct Device {
+    id: DeviceId,
+    key: SigningKey,
+    tls_key: String,
+    bundle: DeviceBundle,
+    folder: TempDir,
+}
+
+impl Device {
+    fn admitted(platform: &Path, name: &str, port: u16) -> Device {
+        let id = DeviceId::new(name).unwrap();
+        let key = SigningKey::from_bytes(&[name.len() as u8; 32]);
+        let tls_key = rcgen::KeyPair::generate().unwrap();
+        let csr = rcgen::CertificateParams::default().serialize_request(&tls_key).unwrap();
+        let request = DeviceRequest {
+            v: 1,
+            device: id.clone(),
+            ward: WardId::new("三病区").unwrap(),
+            csr_pem: csr.pem().unwrap(),
+            statement_key: key.verifying_key().to_bytes().to_vec(),
+        };
+        let admission = Admission {
+            url: format!("https://127.0.0.1:{port}"),
+            institution: "示范医院".into(),
+            round_every: Duration::from_secs(4 * 3600),
+        };
+        let db = Database::open(&platform.join("platform.db")).unwrap();
+        let keys = Keys::read(platform).unwrap();
+        let request = request.sign(&key).unwrap();
+        let bundle = devices::add(&db, &keys, &request, &admission, Clock::system().now().wall).unwrap();
+        Device { id, key, tls_key: tls_key.serialize_pem(), bundle, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn journal(&self) -> Journal {
+        self.journal_named("journal.db")
+    }
+
+    fn journal_named(&self, name: &str) -> Journal {
+        let signer = Signer {
+            device: self.id.clone(),
+            key: self.key.clone(),
+            boot_id: "b".into(),
+            digests: Digests::default(),
+            evidence_key: self.bundle.evidence_key.clone().try_into().unwrap(),
+        };
+        Journal::open(&self.folder.path().join(name), signer).unwrap()
+    }
+
+    fn uplink(&self) -> Platform {
+        let identity = Identity {
+            ca_pem: self.bundle.ca_pem.clone(),
+            cert_pem: self.bundle.cert_pem.clone(),
+            key_pem: self.tls_key.clone(),
+        };
+        Platform {
+            client: Client::new(&self.bundle.platform_url, &identity).unwrap(),
+            device: self.id.clone(),
+            receipt_key: public_key(&self.bundle.receipt_key).unwrap(),
+        }
+    }
+}
+
+fn commit(report: Report) -> Commit {
+    Commit { at: Now { wall: NOW, ..Now::default() }, report, crop: None, remember: vec![] }
+}
+
+fn roster() -> Commit {
+    let row = |bed: &str, stay: &str| RosterRow {
+        bed: BedId::new(bed).unwrap(),
+        stay: StayId::new(stay).unwrap(),
+        masked_name: "张**".into(),
+        templates: 1,
+    };
+    commit(Report::Roster(RosterSeen {
+        ward: WardId::new("三病区").unwrap(),
+        received: NOW,
+        digest: String::new(),
+        stays: vec![row("04", "S4"), row("05", "S5")],
+    }))
+}
+
+fn round() -> Commit {
+    let due = |bed: &str, stay: &str| DueCheck {
+        bed: BedId::new(bed).unwrap(),
+        stay: StayId::new(stay).unwrap(),
+        masked_name: "张**".into(),
+    };
+    commit(Report::Finding(Finding::RoundBegun(RoundPlan {
+        round: 7,
+        began: NOW,
+        until: NOW.plus(Duration::from_secs(60)),
+        next_by: NOW.plus(Duration::from_secs(600)),
+        due: vec![due("04", "S4"), due("05", "S5")],
+    })))
+}
+
+fn check(verdict: Verdict) -> Commit {
+    let mut commit = commit(Report::Finding(Finding::Checked(CheckResult {
+        round: 7,
+        bed: BedId::new("04").unwrap(),
+        stay: StayId::new("S4").unwrap(),
+        masked_name: "张**".into(),
+        due: NOW,
+        done: NOW.plus(Duration::from_secs(5)),
+        verdict,
+        similarity: Some(0.31),
+        threshold: 0.5,
+        fmr: "1e-3".into(),
+        looks: 3,
+        synthetic: true,
+    })));
+    commit.crop = Some(Private::new(CROP.to_vec()));
+    commit
+}
+
+fn impersonation() -> Commit {
+    commit(Report::Finding(Finding::Exception(ExceptionChange {
+        exception: "S4.04.impersonation.7".into(),
+        kind: ExceptionKind::Impersonation,
+        moved: Move::Raised,
+        bed: BedId::new("04").unwrap(),
+        stay: StayId::new("S4").unwrap(),
+        masked_name: "张**".into(),
+        rounds: 1,
+        first: NOW,
+        last: NOW,
+        round: 7,
+        verdict: Verdict::Mismatch,
+    })))
+}
+
+fn story(journal: &mut Journal) -> Vec<Item> {
+    for commit in [roster(), round(), check(Verdict::Mismatch), impersonation()] {
+        journal.commit(commit).unwrap();
+    }
+    journal.unsent().unwrap().unwrap().items
+}
+
+fn fates(acknowledged: &bedcheck::uplink::Acknowledged) -> Vec<Fate> {
+    acknowledged.receipt.results.iter().map(|result| result.fate).collect()
+}
+
+fn refused(result: Result<bedcheck::uplink::Acknowledged, UplinkError>) -> u16 {
+    match result {
+        Err(UplinkError::Refused { status, .. }) => status,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("the batch was taken"),
+    }
+}
+
+#[tokio::test]
+async fn a_batch_becomes_rows_and_its_repeat_changes_nothing() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    let (mut journal, uplink) = (device.journal(), device.uplink());
+    let items = story(&mut journal);
+
+    let first = uplink.deliver(items.clone()).await.unwrap();
+    assert_eq!(fates(&first), [Fate::Accepted; 4]);
+    assert_eq!(first.receipt.head, journal.unsent().unwrap().unwrap().last);
+    let before = (world.json("/api/v1/rows").await, world.json("/api/v1/exceptions").await);
+    let again = uplink.deliver(items).await.unwrap();
+    assert_eq!(fates(&again), [Fate::Duplicate; 4]);
+    assert_eq!(again.receipt.head, first.receipt.head);
+    assert_eq!(before, (world.json("/api/v1/rows").await, world.json("/api/v1/exceptions").await));
+
+    let rows = before.0["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    let row = &rows[0];
+    assert_eq!((row["bed"].as_str(), row["verdict"].as_str()), (Some("04"), Some("Mismatch")));
+    assert_eq!((row["round"].as_i64(), row["rounds_seen"].as_i64()), (Some(7), Some(1)));
+    assert_eq!((row["institution"].as_str(), row["synthetic"].as_bool()), (Some("示范医院"), Some(true)));
+    assert_eq!(row["exceptions"][0]["kind"], "impersonation");
+    assert_eq!(row["chain"]["state"], "ok");
+    assert_eq!((rows[1]["verdict"].is_null(), rows[1]["is_due"].as_bool()), (true, Some(true)));
+    let known = world.json("/api/v1/devices").await;
+    assert_eq!(
+        (known["devices"][0]["accepted"].as_i64(), known["devices"][0]["duplicates"].as_i64()),
+        (Some(4), Some(4))
+    );
+    let ledger = world.json("/api/v1/ledger").await;
+    let states: Vec<&str> =
+        ledger["ledger"].as_array().unwrap().iter().map(|row| row["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["settled", "open"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn another_story_under_the_same_number_is_a_fork_and_a_gap_must_persist() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    let uplink = device.uplink();
+    // A snapshot of the box is taken, and both lives go on.
+    let mut journal = device.journal_named("a.db");
+    journal.commit(roster()).unwrap();
+    drop(journal);
+    std::fs::copy(device.folder.path().join("a.db"), device.folder.path().join("b.db")).unwrap();
+    let (mut one, mut two) = (device.journal_named("a.db"), device.journal_named("b.db"));
+    one.commit(round()).unwrap();
+    let forked = two.commit(check(Verdict::Verified)).unwrap();
+
+    let first = uplink.deliver(one.unsent().unwrap().unwrap().items).await.unwrap();
+    assert_eq!(fates(&first), [Fate::Accepted, Fate::Accepted]);
+    let second = uplink.deliver(two.unsent().unwrap().unwrap().items).await.unwrap();
+    assert_eq!(fates(&second), [Fate::Duplicate, Fate::Fork]);
+    assert_ne!(second.receipt.head.link, forked.link);
+    let kinds = open_kinds(&world).await;
+    assert_eq!(kinds, ["chain_fork"]);
+
+    for commit in [check(Verdict::Mismatch), impersonation()] {
+        one.commit(commit).unwrap();
+    }
+    let ahead = one.rows_after(3).unwrap().unwrap().items;
+    assert_eq!(fates(&uplink.deliver(ahead.clone()).await.unwrap()), [Fate::OutOfOrder]);
+    assert_eq!(open_kinds(&world).await, ["chain_fork"]);
+    let head = uplink.deliver(ahead).await.unwrap().receipt.head;
+    assert_eq!(
+        (head.seq, open_kinds(&world).await),
+        (2, vec!["chain_fork".to_owned(), "chain_gap".to_owned()])
+    );
+    // It goes on from the head of the receipt, and the gap is over.
+    let rest = one.rows_after(head.seq).unwrap().unwrap().items;
+    assert_eq!(fates(&uplink.deliver(rest).await.unwrap()), [Fate::Accepted, Fate::Accepted]);
+    assert!(!open_kinds(&world).await.contains(&"chain_gap".to_owned()));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_device_that_lost_its_state_goes_on_under_a_case() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    let uplink = device.uplink();
+    uplink.deliver(story(&mut device.journal_named("a.db"))).await.unwrap();
+    let mut journal = device.journal_named("b.db");
+    journal.commit(roster()).unwrap();
+    let answer = uplink.deliver(journal.unsent().unwrap().unwrap().items).await.unwrap();
+    assert_eq!((fates(&answer), answer.receipt.head.seq), (vec![Fate::Accepted], 1));
+    assert!(open_kinds(&world).await.contains(&"chain_new_epoch".to_owned()));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_changed_on_the_box_is_refused_and_becomes_a_case() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    let uplink = device.uplink();
+    let items = story(&mut device.journal());
+    let mut body = items.clone();
+    body[2].body = body[2].body.replace("mismatch", "verified");
+    assert_ne!(body[2].body, items[2].body);
+    assert_eq!(refused(uplink.deliver(body).await), 400);
+    let mut evidence = items.clone();
+    evidence[2].evidence = None;
+    assert_eq!(refused(uplink.deliver(evidence).await), 400);
+    let mut payload = items.clone();
+    payload[0].envelope.payload[20] ^= 1;
+    assert_eq!(refused(uplink.deliver(payload).await), 400);
+    assert_eq!(open_kinds(&world).await, ["tampered"]);
+    assert_eq!(world.json("/api/v1/rows").await["rows"].as_array().unwrap().len(), 0);
+    // Nothing is jammed: the true batch still arrives.
+    assert_eq!(fates(&uplink.deliver(items).await.unwrap()), [Fate::Accepted; 4]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn only_admitted_devices_speak_and_only_for_themselves() {
+    let world = World::new().await;
+    let (a, b) = (world.device("ward-a"), world.device("ward-bb"));
+    let items = story(&mut b.journal());
+    // A shows its own certificate and sends what B signed.
+    assert_eq!(refused(a.uplink().deliver(items.clone()).await), 400);
+    let as_b = Platform { device: b.id.clone(), ..a.uplink() };
+    assert_eq!(refused(as_b.deliver(items.clone()).await), 403);
+
+    // Another platform's device does not get past the handshake.
+    let foreign = tempfile::tempdir().unwrap();
+    keys::init(foreign.path(), &["localhost".into()], Clock::system().now().wall).unwrap();
+    let mut stranger = Device::admitted(foreign.path(), "ward-bb", world.running().devices.port());
+    stranger.bundle.ca_pem = b.bundle.ca_pem.clone();
+    assert!(matches!(stranger.uplink().deliver(items.clone()).await, Err(UplinkError::Client(_))));
+
+    // Revoked: refused on the connection that is already open.
+    let uplink = b.uplink();
+    uplink.deliver(items.clone()).await.unwrap();
+    assert!(devices::revoke(&world.db(), &b.id, NOW).unwrap());
+    assert_eq!(refused(uplink.deliver(items).await), 403);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn evidence_opens_only_through_the_dashboard_and_every_opening_is_written_down() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    device.uplink().deliver(story(&mut device.journal())).await.unwrap();
+    let rows = world.json("/api/v1/rows").await;
+    let path = rows["rows"][0]["evidence"].as_str().unwrap().to_owned();
+    let (status, head, body) = world.ask(&path, None).await;
+    assert_eq!((status, body.as_slice()), (200, CROP));
+    assert!(head.contains("image/jpeg") && head.contains("no-store"), "{head}");
+    assert_eq!(world.ask("/evidence/ward-3a/none", None).await.0, 404);
+    assert_eq!(world.ask(&path, Some("evil.example")).await.0, 421);
+    let opened: i64 = world
+        .db()
+        .read(|db| db.query_row("SELECT count(*) FROM opened WHERE opened = 1", [], |row| row.get(0)))
+        .unwrap();
+    assert_eq!(opened, 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_dashboard_refuses_foreign_names_and_public_addresses() {
+    let world = World::new().await;
+    assert_eq!(world.ask("/api/v1/rows", Some("evil.example")).await.0, 421);
+    let settings = Settings {
+        dir: world.folder.path().to_owned(),
+        devices: "127.0.0.1:0".into(),
+        dashboard: "0.0.0.0:0".into(),
+        grace: Duration::ZERO,
+    };
+    let (_stop, stopping) = supervise::shutdown();
+    let error = serve::start(&settings, fixed(), &stopping).await.err().unwrap().to_string();
+    assert!(error.contains("no loopback address"), "{error}");
+    world.end().await;
+}
+
+async fn open_kinds(world: &World) -> Vec<String> {
+    let exceptions = world.json("/api/v1/exceptions").await;
+    let mut kinds: Vec<String> = exceptions["exceptions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["state"] != "ended")
+        .map(|row| row["kind"].as_str().unwrap().to_owned())
+        .collect();
+    kinds.sort();
+    kinds
+}
