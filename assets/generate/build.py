@@ -128,7 +128,7 @@ def write_roster(path):
             day, hour = 3 + (i * 5) % 16, 8 + (i * 3) % 9
             out.writerow([f"9999002611{i + 1:06}", f"ZY2611{i + 101:04}", f"99999900{i + 1:08}", NAMES[i],
                           certno(BIRTH[i], 11 + 20 * i + woman), f"{i + 1:02}",
-                          f"2026-11-{day:02}T{hour:02}:{(i * 17) % 60:02}:00+08:00", f"people/p{i + 1:02}"])
+                          f"2026-11-{day:02}T{hour:02}:{(i * 17) % 60:02}:00+08:00", f"../people/p{i + 1:02}"])
 
 
 def contact_sheet(assets, path):

@@ -82,7 +82,7 @@ pub async fn run(
         clock: clock.clone(),
     };
     let worker_stopping = stopping.clone();
-    supervise::thread("vision", move || {
+    let vision = supervise::thread("vision", move || {
         worker.work(&requests, &worker_stopping, |answer| {
             // Nobody listens any more: shutdown.
             let _ = answered.blocking_send(answer);
@@ -119,8 +119,13 @@ pub async fn run(
     };
     decide.apply(now, Input::Recall(memories)).await?;
     decide.apply(now, Input::Roster(roster)).await?;
-    decide.run(stopping).await?;
-    Ok(())
+    let ended = decide.run(stopping).await;
+    // The nets must not be running when the process tears the runtime down.
+    let joined = tokio::task::spawn_blocking(move || vision.join());
+    if tokio::time::timeout(Duration::from_secs(10), joined).await.is_err() {
+        warn!("The vision thread did not end in time.");
+    }
+    Ok(ended?)
 }
 
 /// Loads the pack the settings ask for; production refuses what is only on trial.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::domain::Finding;
 use crate::domain::exception::{ExceptionKind, Move};
@@ -91,17 +92,39 @@ impl Found {
     }
 }
 
+/// How long the demo's hours are, so that a slow machine tells the same story in more time.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub round: Duration,
+    pub look_timeout: Duration,
+}
+
+impl Pace {
+    /// A round is at most ten beds times three looks, each with its wait for a fresh frame while the cameras use the
+    /// same processor.
+    pub fn of(one_look: Duration) -> Pace {
+        let look = one_look * 2 + Duration::from_millis(150);
+        Pace {
+            round: (look * 32).clamp(Duration::from_secs(8), Duration::from_secs(120)),
+            look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
+        }
+    }
+}
+
 /// The configuration a hospital would write, with the hours shortened to seconds.
-pub fn config(assets: &Path, state: &Path, models: Option<&Path>) -> String {
+pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) -> String {
     let assets = std::path::absolute(assets).unwrap_or_else(|_| assets.to_owned());
     let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
     let mut text = format!(
         "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[patrol]\n\
-         every = \"8s\"\njitter = 0.3\ncheck_within = \"7s\"\nlooks = 3\nlook_spacing = \"400ms\"\nlook_timeout = \"3s\"\n\
+         every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"400ms\"\nlook_timeout = \"{}ms\"\n\
          absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n",
         quoted(state),
         models.map(|models| format!("models = {}\n", quoted(models))).unwrap_or_default(),
         quoted(&assets.join("roster/ward-3a.csv")),
+        pace.round.as_millis(),
+        pace.round.mul_f32(0.95).as_millis(),
+        pace.look_timeout.as_millis(),
     );
     let mut cameras: Vec<&str> = BEDS.iter().map(|bed| bed.camera).collect();
     cameras.dedup();

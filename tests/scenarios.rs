@@ -1,0 +1,315 @@
+//! Stories of a ward, told as text: `tests/scenarios/*.txt`. What a camera would show goes in, what the domain reports
+//! is compared. Time is simulated; looks are answered at once.
+//!
+//! ```text
+//! policy every=4h absent_rounds=3 ...     changes the ordinary policy
+//! bed 04 stay S4                          a row of the roster with a camera
+//! blind 05 stay S5                        a row of the roster without a camera
+//! shows 04 empty                          from now on (verified | other | person S8 | hidden | empty | dark | blurred |
+//!                                         two | uncertain | nothing | unknown)
+//! run 9h                                  time passes, deadlines are kept, looks are answered
+//! begin                                   time passes until a round begins
+//! restart                                 the agent dies and comes back with what it remembered
+//! expect check 04 Absent                  the last check of the bed
+//! expect reason 04 dark                   ... and why it was inconclusive
+//! expect checks 04 3                      how many there were
+//! expect exception 04 hanging_bed raised  the last move of that exception
+//! expect no exception 04                  nothing open or ended
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bedcheck::base::clock::{Mono, Now, Wall};
+use bedcheck::base::frame::Origin;
+use bedcheck::base::ids::{BedId, CameraId, StayId};
+use bedcheck::base::redact::Private;
+use bedcheck::domain::exception::{ExceptionChange, Move};
+use bedcheck::domain::policy::{FaceRule, Policy};
+use bedcheck::domain::roster::{Roster, Stay};
+use bedcheck::domain::sighting::{FaceQuality, FaceSeen, NoSighting, Occupancy, Reason, Scene, Sighting};
+use bedcheck::domain::verdict::{CheckResult, Verdict};
+use bedcheck::domain::{Domain, Effect, Finding, Input, Memory};
+
+struct Story {
+    policy: Policy,
+    stays: Vec<Stay>,
+    views: BTreeMap<BedId, CameraId>,
+    shows: BTreeMap<BedId, String>,
+    now: Now,
+    domain: Option<Domain>,
+    memories: BTreeMap<String, Memory>,
+    rounds: u64,
+    checks: Vec<CheckResult>,
+    changes: Vec<ExceptionChange>,
+}
+
+fn duration(text: &str) -> Duration {
+    Duration::try_from(text.parse::<jiff::SignedDuration>().unwrap()).unwrap()
+}
+
+fn bed(text: &str) -> BedId {
+    BedId::new(text).unwrap()
+}
+
+impl Story {
+    fn new() -> Story {
+        let face = FaceRule { fmr: "1e-3".into(), match_at: 0.7, differs_below: 0.6 };
+        Story {
+            policy: Policy::ordinary(face),
+            stays: Vec::new(),
+            views: BTreeMap::new(),
+            shows: BTreeMap::new(),
+            now: Now { mono: Mono(1000), wall: Wall(1_790_000_000_000), boot: 1000 },
+            domain: None,
+            memories: BTreeMap::new(),
+            rounds: 0,
+            checks: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["policy", settings @ ..] => settings.iter().for_each(|setting| self.set(setting)),
+            ["bed", id, "stay", stay] => self.admit(id, stay, true),
+            ["blind", id, "stay", stay] => self.admit(id, stay, false),
+            ["discharge", id] => {
+                self.stays.retain(|stay| stay.bed != bed(id));
+                self.send_roster();
+            }
+            ["shows", id, scene @ ..] => {
+                self.shows.insert(bed(id), scene.join(" "));
+            }
+            ["run", time] => self.run(duration(time)),
+            ["begin"] => {
+                let before = self.rounds;
+                while self.rounds == before {
+                    self.run(Duration::from_millis(500));
+                }
+            }
+            ["restart"] => {
+                self.domain = None;
+                self.start();
+            }
+            ["expect", rest @ ..] => return self.expect(rest),
+            _ => return Err("this line is not understood".into()),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, setting: &str) {
+        let (key, value) = setting.split_once('=').unwrap();
+        match key {
+            "every" => self.policy.round_every = duration(value),
+            "check_within" => self.policy.check_within = duration(value),
+            "absent_rounds" => self.policy.absent_rounds = value.parse().unwrap(),
+            "absent_spacing" => self.policy.absent_spacing = duration(value),
+            "unproven_rounds" => self.policy.unproven_rounds = value.parse().unwrap(),
+            "looks" => self.policy.looks_per_check = value.parse().unwrap(),
+            _ => panic!("no such policy: {key}"),
+        }
+        assert_eq!(self.policy.complaints(), [], "the story's policy must be one the agent would take");
+    }
+
+    fn admit(&mut self, id: &str, stay: &str, seen: bool) {
+        let id = bed(id);
+        self.stays.retain(|other| other.bed != id);
+        let templates = 3;
+        let (psn_no, psn_name) = (Private::new("P".into()), Private::new("张三".into()));
+        self.stays.push(Stay { id: StayId::new(stay).unwrap(), bed: id.clone(), psn_no, psn_name, templates });
+        if seen {
+            self.views.insert(id.clone(), CameraId::new("cam").unwrap());
+            self.shows.entry(id).or_insert_with(|| "verified".into());
+        }
+        if self.domain.is_some() {
+            self.send_roster();
+        }
+    }
+
+    fn start(&mut self) {
+        let mut domain = Domain::new(self.policy.clone(), self.views.clone(), [9; 32], self.now);
+        domain.handle(self.now, Input::Recall(self.memories.values().cloned().collect()));
+        self.domain = Some(domain);
+        self.drain();
+        self.send_roster();
+    }
+
+    fn send_roster(&mut self) {
+        let roster = Roster::new(self.now.wall, self.stays.clone()).unwrap();
+        self.feed(Input::Roster(roster));
+    }
+
+    fn feed(&mut self, input: Input) {
+        let now = self.now;
+        self.domain.as_mut().unwrap().handle(now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        let mut answers = Vec::new();
+        while let Some(effect) = self.domain.as_mut().unwrap().poll_effect() {
+            match effect {
+                Effect::Look { look, bed, .. } => answers.push(self.answer(look, &bed)),
+                Effect::Report { finding, remember, .. } => {
+                    for memory in remember {
+                        // What is remembered must survive its own format.
+                        let text = serde_json::to_string(&memory).unwrap();
+                        self.memories.insert(memory.key(), serde_json::from_str(&text).unwrap());
+                    }
+                    match finding {
+                        Finding::Checked(result) => self.checks.push(result),
+                        Finding::Exception(change) => self.changes.push(change),
+                        Finding::RoundBegun(plan) => {
+                            assert!(plan.until < plan.next_by);
+                            self.rounds += 1;
+                        }
+                    }
+                }
+            }
+        }
+        for answer in answers.into_iter().flatten() {
+            self.feed(answer);
+        }
+    }
+
+    fn answer(&self, look: bedcheck::domain::patrol::LookId, bed: &BedId) -> Option<Input> {
+        let good = FaceQuality { score: 0.9, width_px: 120.0, yaw: 5.0, pitch: 0.0, sharpness: 80.0, luma: 120.0 };
+        let face = |claimed: f32, other: Option<(&str, f32)>, quality| {
+            let nearest_other = other.map(|(stay, similarity)| (StayId::new(stay).unwrap(), similarity));
+            Scene::Faces { count: 1, best: FaceSeen { quality, claimed: Some(claimed), nearest_other } }
+        };
+        let no_face = |changed| Scene::NoFace { occupancy: Occupancy::Changed(changed) };
+        let shown = self.shows.get(bed).map_or("nothing", String::as_str);
+        let scene = match shown.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["verified"] => face(0.85, None, good),
+            ["other"] => face(0.4, Some(("S99", 0.5)), good),
+            ["person", stay] => face(0.4, Some((stay, 0.9)), good),
+            ["uncertain"] => face(0.65, None, good),
+            ["blurred"] => face(0.4, None, FaceQuality { sharpness: 0.5, ..good }),
+            ["two"] => match face(0.4, None, good) {
+                Scene::Faces { best, .. } => Scene::Faces { count: 2, best },
+                scene => scene,
+            },
+            ["hidden"] => no_face(0.4),
+            ["empty"] => no_face(0.01),
+            ["unknown"] => Scene::NoFace { occupancy: Occupancy::Unknown },
+            ["dark"] => Scene::Dark { mean_luma: 3.0 },
+            ["nothing"] => return Some(Input::NotSeen(NoSighting { look, reason: Reason::NoPicture })),
+            ["silence"] => return None,
+            _ => panic!("no such scene: {shown}"),
+        };
+        Some(Input::Seen(Sighting { look, taken: self.now, origin: Origin::Live, scene }))
+    }
+
+    fn run(&mut self, time: Duration) {
+        if self.domain.is_none() {
+            self.start();
+        }
+        let end = self.now.mono + time;
+        for _ in 0..1_000_000 {
+            let (at, _) = self.domain.as_ref().unwrap().next_deadline().unwrap();
+            let at = at.max(self.now.mono);
+            if at > end {
+                break;
+            }
+            self.pass(at);
+            self.feed(Input::Tick);
+        }
+        self.pass(end);
+    }
+
+    fn pass(&mut self, until: Mono) {
+        let passed = until - self.now.mono;
+        self.now = Now { mono: until, wall: self.now.wall.plus(passed), boot: until.0 };
+    }
+
+    fn expect(&self, words: &[&str]) -> Result<(), String> {
+        let last = |id: &str| {
+            self.checks.iter().rfind(|check| check.bed == bed(id)).ok_or_else(|| "no check was concluded".to_owned())
+        };
+        let wrong = |found: String| Err(format!("found {found}"));
+        match words {
+            ["check", id, verdict] => {
+                let found = last(id)?.verdict.name();
+                if found == *verdict { Ok(()) } else { wrong(found.to_owned()) }
+            }
+            ["reason", id, reason] => {
+                let Verdict::Inconclusive { reason: found } = last(id)?.verdict else {
+                    return wrong(last(id)?.verdict.name().to_owned());
+                };
+                let found = serde_json::to_value(found).unwrap();
+                if found == *reason { Ok(()) } else { wrong(found.to_string()) }
+            }
+            ["checks", id, count] => {
+                let found = self.checks.iter().filter(|check| check.bed == bed(id)).count();
+                if found.to_string() == *count { Ok(()) } else { wrong(found.to_string()) }
+            }
+            ["no", "exception", id] => match self.changes.iter().find(|change| change.bed == bed(id)) {
+                Some(change) => wrong(format!("{} {:?}", change.kind.name(), change.moved)),
+                None => Ok(()),
+            },
+            ["exception", id, kind, moved] => {
+                let change = self.changes.iter().rfind(|change| change.bed == bed(id) && change.kind.name() == *kind);
+                let found = change.map_or("none", |change| match change.moved {
+                    Move::Raised => "raised",
+                    Move::Confirmed => "confirmed",
+                    Move::Ended => "ended",
+                });
+                if found == *moved { Ok(()) } else { wrong(found.to_owned()) }
+            }
+            _ => Err("this expectation is not understood".into()),
+        }
+    }
+}
+
+#[test]
+fn every_story_ends_as_it_should() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut stories: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    stories.sort();
+    assert!(stories.len() >= 12, "stories are missing");
+    let mut complaints = Vec::new();
+    for path in &stories {
+        let mut story = Story::new();
+        let mut expectations = 0;
+        for (number, line) in fs::read_to_string(path).unwrap().lines().enumerate() {
+            let line = line.split('#').next().unwrap().trim();
+            if line.is_empty() {
+                continue;
+            }
+            expectations += usize::from(line.starts_with("expect"));
+            if let Err(complaint) = story.tell(line) {
+                complaints.push(format!("{}:{}: {line}: {complaint}", path.display(), number + 1));
+            }
+        }
+        assert!(expectations > 0, "{} expects nothing", path.display());
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn a_false_expectation_is_noticed() {
+    let mut story = Story::new();
+    for line in ["bed 01 stay S1", "run 6h"] {
+        story.tell(line).unwrap();
+    }
+    assert!(story.tell("expect check 01 Verified").is_ok());
+    assert!(story.tell("expect check 01 Absent").is_err());
+    assert!(story.tell("expect exception 01 hanging_bed raised").is_err());
+}
+
+#[test]
+fn the_same_inputs_give_the_same_effects() {
+    let replay = || {
+        let mut story = Story::new();
+        for line in ["bed 01 stay S1", "bed 02 stay S2", "shows 02 empty", "run 30h"] {
+            story.tell(line).unwrap();
+        }
+        (story.checks, story.changes)
+    };
+    assert_eq!(replay(), replay());
+}
