@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from face import CANVAS, SCALE, paint_face, pull
+from face import CANVAS, paint_face, pull
 from mesh import OVAL
 
 CW, CH = CANVAS
@@ -105,7 +105,7 @@ def paint_ears(img, alpha, skin, head):
     return img, alpha
 
 
-def paint_neck(img, alpha, skin, head, gown):
+def paint_neck(img, alpha, skin, head):
     jaw = head.chin[1]
     half = .36 * head.fw
     y0, y1 = jaw - .30 * head.fh, jaw + .75 * head.fh
@@ -114,7 +114,8 @@ def paint_neck(img, alpha, skin, head, gown):
            (head.cx - half * 1.25, jaw + .34 * head.fh), (head.cx - half, jaw + .12 * head.fh)]
     m = fill(pts, 2.)
     base = skin.copy()
-    row = skin[int(jaw - .30 * head.fh):int(jaw - .1 * head.fh), int(head.cx - .3 * head.fw):int(head.cx + .3 * head.fw)].mean((0, 1)) * 1.12
+    x0, x1 = int(head.cx - .3 * head.fw), int(head.cx + .3 * head.fw)
+    row = skin[int(jaw - .30 * head.fh):int(jaw - .1 * head.fh), x0:x1].mean((0, 1)) * 1.12
     base[:] = row
     u = (XX - head.cx) / half
     shade = .98 - .26 * np.clip(np.abs(u) - .1, 0, 1.2) ** 2 * smooth(YY, jaw + .5 * head.fh, jaw)
@@ -266,7 +267,7 @@ def paint(model, person, shot):
     if back.max() > 0:
         colour, _ = hair_colour(head, person, back, flow, rng, .62)
         img, alpha = over(img, colour * slope[..., None], back), back
-    img, alpha = paint_neck(img, alpha, skin, head, person)
+    img, alpha = paint_neck(img, alpha, skin, head)
     if back.max() > 0:
         img *= (1 - .30 * blur(back, 8) * smooth(np.abs(XX - head.cx) / head.fw, .2, .5))[..., None]
     img, alpha = paint_gown(img, alpha, head, person["gown"], np.random.default_rng(person["seed"] + 7))

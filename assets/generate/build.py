@@ -4,8 +4,8 @@ import argparse
 import csv
 import json
 import os
-import zlib
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -13,8 +13,8 @@ import numpy as np
 from body import blur, over, paint, smooth
 from cast import PEOPLE
 from choose import weights
-from face import CENTRE, SCALE, Model
-from scenes import CAMERAS, frame_of, write_ward
+from face import Model
+from scenes import CAMERAS, write_ward
 from ward import camera, jpeg, noise, place
 
 SHOTS = {

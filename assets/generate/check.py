@@ -1,7 +1,6 @@
 """Measures what was made: genuine and impostor distances, likeness to training people, and what the nets see in every bed."""
 
 import argparse
-import json
 import os
 
 import cv2
@@ -105,10 +104,10 @@ def likeness(faces, c, used):
     for p in sorted(faces):
         d = np.array([np.linalg.norm(c["dlib"] - e[0], axis=1) for _, e in faces[p]])
         o = np.array([c["omz"] @ e[1] for _, e in faces[p]])
-        both = ((d < dt) & (o > ot)).any(0).sum()
-        print(f"  {p}: nearest fitted dlib {d[:, used].min():.3f} omz {o[:, used].max():.3f}; of all {len(c['dlib'])}: dlib {d.min():.3f} "
-              f"omz {o.max():.3f}; pictures matched by both nets: {both}",
-              "" if d[:, used].min() > dt and o[:, used].max() < ot else "TOO NEAR")
+        both = ((d < dt) & (o > ot)).any(0)
+        td, to = d[:, used].mean(0).min(), o[:, used].mean(0).max()
+        print(f"  {p}: mean of {len(d)} shots to the nearest fitted picture: dlib {td:.3f} omz {to:.3f}{'' if td > dt and to < ot else ' TOO NEAR'}; "
+              f"worst shot: dlib {d[:, used].min():.3f} omz {o[:, used].max():.3f}; matched by both nets: {both[used].sum()} fitted, {both.sum()} of all")
 
 
 def beds(nets, assets, faces):

@@ -60,7 +60,7 @@ def main(models, marks, fitted, out, tries):
             m, d, o = margin(recipe, SHOTS[0])
             return m, recipe, d, o, plain(weights(model, recipe))
 
-        start = sorted((weigh([10000 * (i + 1) + k]) for k in range(tries)), key=lambda x: -x[0])[:5]
+        start = sorted((weigh([10000 * (i + 1) + k]) for k in range(tries)), key=lambda x: -x[0])[:4]
         mine = []
         for best in start:
             for step in range(7):

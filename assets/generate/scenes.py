@@ -123,7 +123,11 @@ def frame_of(model, cast, name, frame):
     img = compose(model, cast, name, frame)
     if frame is not None and CAMERAS[name][0][0] == "dark":
         x = np.arange(1280)
-        img *= (.028 + .972 / (1 + np.exp(-(x - 641) / 3.5)))[None, :, None].astype(np.float32)
+        lit = (1 / (1 + np.exp(-(x - 641) / 3.5)))[None, :, None].astype(np.float32)
+        img *= .015 + .985 * lit
+        # Hardly any light: what remains is the sensor's own noise.
+        img += (1 - lit) * (2.5 + 4. * rng.standard_normal(img.shape[:2] + (1,), dtype=np.float32)
+                            + 2.2 * cv2.GaussianBlur(rng.standard_normal(img.shape, dtype=np.float32), (0, 0), 1.) * 3)
     gain = .97 if frame is None else .97 + .035 * np.sin(frame * 1.3 + cam) + .01 * rng.normal()
     warm = .005 if frame is None else .012 * np.sin(frame + cam)
     return camera(img, rng, gain, warm)

@@ -5,7 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from body import blur, fill, over, paint, smooth, strands
+from body import blur, over, paint, smooth, strands
 from face import CANVAS, CENTRE, SCALE
 
 TW, TH = 640, 720                   # one bed's half of the frame
@@ -68,7 +68,7 @@ def body_bump(turn, at, amp=1.):
     return amp * (46 * head * (1 - smooth(v, 30, 125)) + 74 * trunk + 40 * arms * (1 - .6 * trunk) + 26 * legs)
 
 
-def bed(seed, light, person=None, cover=None, turn=0., at=(320, 205), breath=0., look=None, rumple=0., shadow=True):
+def bed(seed, light, person=None, cover=None, turn=0., at=(320, 205), breath=0., look=None, rumple=0.):
     """One upright bed: RGB and alpha of the tile. `person` is an RGBA layer already on the tile; `cover` where the blanket starts."""
     look = look or {}
     x0, x1, top = 320 - BED_W / 2, 320 + BED_W / 2, 46
@@ -121,7 +121,7 @@ def bed(seed, light, person=None, cover=None, turn=0., at=(320, 205), breath=0.,
     h = h.astype(np.float32)
     colour = np.array(look.get("blanket", (150, 182, 196)), np.float32)
     weave = 1 + .018 * np.sin(X * 1.9) * np.sin(Y * 1.9)
-    gx, gy = cv2.Sobel(blur(h, 2), cv2.CV_32F, 1, 0, scale=.125), cv2.Sobel(blur(h, 2), cv2.CV_32F, 0, 1, scale=.125)
+    gx = cv2.Sobel(blur(h, 2), cv2.CV_32F, 1, 0, scale=.125)
     stripe = smooth(np.sin((X + 2.2 * gx) / 36 * np.pi), .86, .94) * look.get("stripe", .16)
     cloth = colour[None, None] * (weave * (1 - stripe))[..., None]
     fold = smooth(Y, edge + 52 + 4 * np.sin(X / 40), edge + 49 + 4 * np.sin(X / 40))
