@@ -385,3 +385,39 @@ pub fn ledger(connection: &Connection) -> rusqlite::Result<Vec<DueRow>> {
 fn seconds(now: Wall, then: i64) -> i64 {
     i64::try_from(now.since(Wall(then)).as_secs()).unwrap_or(i64::MAX)
 }
+
+/// How far the newest round of a device is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RoundView {
+    pub device: String,
+    pub round: i64,
+    pub began: i64,
+    pub until: i64,
+    pub open: i64,
+    pub settled: i64,
+    pub not_done: i64,
+}
+
+/// The newest round of every admitted device.
+pub fn rounds(connection: &Connection) -> rusqlite::Result<Vec<RoundView>> {
+    connection
+        .prepare_cached(
+            "SELECT u.device, u.round, u.due_ms, max(u.until_ms), sum(u.state = 'open'), sum(u.state = 'settled'),
+                    sum(u.state = 'not_done')
+             FROM due u JOIN device d ON d.device = u.device AND d.epoch = u.epoch AND d.revoked_ms IS NULL
+             WHERE u.round = (SELECT max(round) FROM due n WHERE n.device = u.device AND n.epoch = u.epoch)
+             GROUP BY u.device ORDER BY u.device",
+        )?
+        .query_map([], |row| {
+            Ok(RoundView {
+                device: row.get(0)?,
+                round: row.get(1)?,
+                began: row.get(2)?,
+                until: row.get(3)?,
+                open: row.get(4)?,
+                settled: row.get(5)?,
+                not_done: row.get(6)?,
+            })
+        })?
+        .collect()
+}

@@ -6,6 +6,9 @@
 
 mod api;
 mod evidence;
+mod page;
+mod pages;
+mod words;
 
 use std::sync::Arc;
 
@@ -49,6 +52,12 @@ impl Dashboard {
     /// The routes of the dashboard.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
+            .route("/", get(pages::page))
+            .route("/rows", get(pages::rows))
+            .route("/events", get(pages::events))
+            .route("/style.css", get(pages::style))
+            .route("/live.js", get(pages::script))
+            .route("/icon.svg", get(pages::icon))
             .route("/api/v1/rows", get(api::rows))
             .route("/api/v1/exceptions", get(api::exceptions))
             .route("/api/v1/devices", get(api::devices))

@@ -1,0 +1,40 @@
+"use strict";
+// Fetches the live part again when the platform says that something changed, and each 15 s for the ages.
+const board = document.getElementById("board");
+const lamp = document.getElementById("live");
+let busy = false;
+let again = false;
+
+function tell(state) {
+  if (lamp.className !== state) {
+    lamp.className = state;
+    lamp.textContent = lamp.dataset[state];
+  }
+}
+
+async function refresh() {
+  if (busy) { again = true; return; }
+  busy = true;
+  try {
+    const answer = await fetch("/rows", { cache: "no-store" });
+    if (answer.ok) show(await answer.text());
+  } catch { tell("off"); }
+  // At most twice a second: a whole ward reports within seconds.
+  setTimeout(() => { busy = false; if (again) { again = false; refresh(); } }, 500);
+}
+
+function show(html) {
+  const focused = board.contains(document.activeElement) ? document.activeElement.id : "";
+  const list = board.querySelector(".cases");
+  const scrolled = list ? list.scrollTop : 0;
+  board.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+  const fresh = board.querySelector(".cases");
+  if (fresh) fresh.scrollTop = scrolled;
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+const events = new EventSource("/events");
+events.addEventListener("change", refresh);
+events.onopen = () => tell("on");
+events.onerror = () => tell("off");
+setInterval(refresh, 15000);
