@@ -105,7 +105,8 @@ pub enum Why {
 /// One ward's state: the single owner of what we believe.
 pub struct Domain {
     policy: Policy,
-    roster: Roster,
+    /// `None` until the first one is read: without it nothing is due, and nothing recalled is dropped.
+    roster: Option<Roster>,
     beds: BTreeMap<BedId, Bed>,
     patrol: Patrol,
     effects: VecDeque<Effect>,
@@ -116,7 +117,7 @@ impl Domain {
     /// replay.
     pub fn new(policy: Policy, views: BTreeMap<BedId, CameraId>, seed: [u8; 32], now: Now) -> Domain {
         let patrol = Patrol::new(&policy, views, seed, now);
-        Domain { policy, roster: Roster::default(), beds: BTreeMap::new(), patrol, effects: VecDeque::new() }
+        Domain { policy, roster: None, beds: BTreeMap::new(), patrol, effects: VecDeque::new() }
     }
 
     /// Takes one input. Drain [`Domain::poll_effect`] before the next.
@@ -129,7 +130,7 @@ impl Domain {
                 let glance = self
                     .patrol
                     .bed_of(sighting.look)
-                    .and_then(|bed| self.roster.stay_in(bed))
+                    .and_then(|bed| self.roster.as_ref()?.stay_in(bed))
                     .map(|stay| verify::judge(&sighting, stay, &self.policy));
                 if let Some(glance) = glance {
                     self.patrol.answer(now, sighting.look, Some(sighting.origin), glance, &self.policy);
@@ -151,6 +152,7 @@ impl Domain {
 
     /// When to come back with [`Input::Tick`] at the latest, and why.
     pub fn next_deadline(&self) -> Option<(Mono, Why)> {
+        self.roster.as_ref()?;
         self.patrol.next_deadline(&self.policy)
     }
 
@@ -183,11 +185,12 @@ impl Domain {
         for stay in roster.stays() {
             self.beds.entry(stay.bed.clone()).or_insert_with(|| Bed::new(stay.bed.clone(), stay.id.clone()));
         }
-        self.roster = roster;
+        self.roster = Some(roster);
     }
 
     fn advance(&mut self, now: Now) {
-        while let Some(step) = self.patrol.step(now, &self.roster, &self.policy) {
+        let Some(roster) = self.roster.take() else { return };
+        while let Some(step) = self.patrol.step(now, &roster, &self.policy) {
             match step {
                 Step::Begin(plan, memory) => self.effects.push_back(Effect::Report {
                     finding: Finding::RoundBegun(plan),
@@ -200,6 +203,7 @@ impl Domain {
                 Step::Conclude(result, keep) => self.conclude(now.wall, result, keep),
             }
         }
+        self.roster = Some(roster);
     }
 
     fn conclude(&mut self, at: Wall, result: CheckResult, keep: Option<LookId>) {

@@ -14,6 +14,7 @@ const MOST_ANSWER: usize = 1024 * 1024;
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    wait: Duration,
 }
 
 /// A full answer.
@@ -41,6 +42,7 @@ pub enum ClientError {
     TooMuch { url: Url },
 }
 
+/// From the first byte sent to the last one read.
 const WAIT: Duration = Duration::from_secs(20);
 
 impl Client {
@@ -55,12 +57,17 @@ impl Client {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client(identity)?)
             .connect_timeout(Duration::from_secs(5))
-            .timeout(WAIT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .map_err(ClientError::Setup)?;
-        Ok(Client { http, base: url })
+        Ok(Client { http, base: url, wait: WAIT })
+    }
+
+    /// Waits at most `wait` for each answer.
+    #[must_use]
+    pub fn patient_for(self, wait: Duration) -> Client {
+        Client { wait, ..self }
     }
 
     /// Sends one JSON body (at most what the caller bounded) and reads a bounded answer.
@@ -72,12 +79,12 @@ impl Client {
         url.set_path(path);
         let failed = |error: reqwest::Error| {
             if error.is_timeout() {
-                ClientError::Slow { url: url.clone(), limit: WAIT }
+                ClientError::Slow { url: url.clone(), limit: self.wait }
             } else {
                 ClientError::Unreachable { url: url.clone(), cause: whole_story(&error) }
             }
         };
-        let mut request = self.http.request(method, url.clone());
+        let mut request = self.http.request(method, url.clone()).timeout(self.wait);
         if !body.is_empty() {
             request = request.header("content-type", "application/json").body(body);
         }

@@ -1,0 +1,199 @@
+//! The nets on the demo's people: real models on real pixels. Needs `models/fetch-runtime` to have run.
+
+use std::f32::consts::PI;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use bedcheck::base::frame::{Area, Picture};
+use bedcheck::base::picture;
+use bedcheck::domain::policy::QualityRule;
+use bedcheck::domain::verify::weakness;
+use bedcheck::vision::eyes::Eyes;
+use bedcheck::vision::geometry::{Similarity, warp};
+use bedcheck::vision::manifest::{self, Colour, PackError};
+use bedcheck::vision::occupancy::{EmptyBed, mean_luma};
+use bedcheck::vision::session::NetError;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn eyes() -> MutexGuard<'static, Eyes> {
+    static EYES: OnceLock<Mutex<Eyes>> = OnceLock::new();
+    EYES.get_or_init(|| Mutex::new(Eyes::open(manifest::read(&root().join("models")).unwrap()).unwrap()))
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn read(path: impl AsRef<Path>) -> Picture {
+    picture::read(&root().join("assets").join(path)).unwrap()
+}
+
+fn embedding(eyes: &mut Eyes, picture: &Picture) -> Vec<f32> {
+    let faces = eyes.faces(picture).unwrap();
+    assert_eq!(faces.len(), 1, "one face is expected");
+    assert_eq!(weakness(&faces[0].quality, &QualityRule::default()), None);
+    eyes.embed(&faces[0]).unwrap()
+}
+
+#[test]
+fn every_demo_person_is_like_himself_and_like_nobody_else() {
+    let mut eyes = eyes();
+    let rule = eyes.rule("1e-3").unwrap();
+    let metric = eyes.manifest.embedder.metric;
+    let mut people: Vec<PathBuf> =
+        fs::read_dir(root().join("assets/people")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    people.sort();
+    assert_eq!(people.len(), 12);
+    let mut shots: Vec<(usize, Vec<f32>)> = Vec::new();
+    for (person, folder) in people.iter().enumerate() {
+        for entry in fs::read_dir(folder).unwrap() {
+            shots.push((person, embedding(&mut eyes, &picture::read(&entry.unwrap().path()).unwrap())));
+        }
+    }
+    let (mut least_genuine, mut most_impostor) = (f32::MAX, f32::MIN);
+    for (at, (a, first)) in shots.iter().enumerate() {
+        for (b, second) in &shots[at + 1..] {
+            let similarity = metric.similarity(first, second);
+            if a == b {
+                least_genuine = least_genuine.min(similarity);
+            } else {
+                most_impostor = most_impostor.max(similarity);
+            }
+        }
+    }
+    println!("genuine >= {least_genuine:.3}, impostor <= {most_impostor:.3}, threshold {:.3}", rule.match_at);
+    assert!(least_genuine > rule.match_at + 0.02, "{least_genuine}");
+    assert!(most_impostor < rule.match_at - 0.01, "{most_impostor}");
+}
+
+/// A face turned about its middle, on a grey ground, as a bed zone would show it.
+fn turned(picture: &Picture, degrees: f32) -> Picture {
+    let center = [picture.width() as f32 / 2.0, picture.height() as f32 * 0.42];
+    let side = picture.width() as f32 * 1.1;
+    let matrix = Similarity::square(center, side, degrees.to_radians(), 420.0);
+    let pixels = warp(picture, &matrix, 420).iter().map(|value| value.round() as u8).collect();
+    Picture::new(420, 420, pixels).unwrap()
+}
+
+#[test]
+fn a_face_is_the_same_at_every_angle() {
+    let mut eyes = eyes();
+    let metric = eyes.manifest.embedder.metric;
+    let (mut worst, mut good, mut all) = (f32::MAX, 0, 0);
+    for person in ["p01", "p04", "p08"] {
+        let picture = read(format!("people/{person}/enrol-1.jpg"));
+        let upright = embedding(&mut eyes, &turned(&picture, 0.0));
+        for step in 1..24 {
+            let degrees = step as f32 * 15.0;
+            let faces = eyes.faces(&turned(&picture, degrees)).unwrap();
+            assert_eq!(faces.len(), 1, "{person} at {degrees}°");
+            let roll = faces[0].mesh.pose().roll;
+            // Turning the crop clockwise turns the face in it the other way.
+            let off = (roll + degrees).to_radians();
+            assert!(off.sin().abs() < 0.2 && off.cos() > 0.0, "{person} at {degrees}°: roll {roll}");
+            let similarity = metric.similarity(&upright, &eyes.embed(&faces[0]).unwrap());
+            worst = worst.min(similarity);
+            good += usize::from(similarity > 0.85);
+            all += 1;
+        }
+    }
+    println!("{good} of {all} at a distance below 0.3 to upright, worst similarity {worst:.3}");
+    assert!(good * 100 >= all * 99, "{good} of {all}");
+    assert!(worst > eyes.rule("1e-3").unwrap().match_at);
+}
+
+#[test]
+fn landmarks_are_in_place_on_an_upright_face() {
+    let mut eyes = eyes();
+    let faces = eyes.faces(&read("people/p02/enrol-1.jpg")).unwrap();
+    let mesh = &faces[0].mesh;
+    let (eyes_middle, chin) = (mesh.middle(&[33, 263]), mesh.middle(&[152]));
+    assert!(chin[1] > eyes_middle[1] + 60.0 && (chin[0] - eyes_middle[0]).abs() < 40.0);
+    assert!(mesh.pose().yaw.abs() < 15.0 && mesh.roll().abs() < PI / 12.0);
+}
+
+#[test]
+fn bad_pictures_show_nobody_or_say_why() {
+    let mut eyes = eyes();
+    let rule = QualityRule::default();
+    assert!(eyes.faces(&read("bad/no-face.jpg")).unwrap().is_empty());
+    assert_eq!(eyes.faces(&read("bad/two-faces.jpg")).unwrap().len(), 2);
+    let dark = eyes.faces(&read("bad/dark.jpg")).unwrap();
+    assert!(dark.iter().all(|face| weakness(&face.quality, &rule).is_some()));
+    for (name, reason) in [
+        ("empty.jpg", "0 bytes"),
+        ("truncated.jpg", "cut short"),
+        ("not-an-image.jpg", "not a picture"),
+        ("wide.png", "20000"),
+    ] {
+        let error = picture::read(&root().join("assets/bad").join(name)).err().unwrap().to_string();
+        assert!(error.contains(name) && error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn beds_of_the_demo_are_empty_occupied_or_dark() {
+    let zone = |x| Area { x, y: 30, width: 600, height: 660 };
+    let empty = |camera: u8, x| EmptyBed::new(&read(format!("ward/empty/cam-{camera}.jpg")).cut(zone(x)).unwrap()).unwrap();
+    let (bed_04, bed_06) = (empty(2, 660), empty(3, 660));
+    for frame in 0..6 {
+        let absent = read(format!("ward/cam-2/00{frame}.jpg")).cut(zone(660)).unwrap();
+        let hidden = read(format!("ward/cam-3/00{frame}.jpg")).cut(zone(660)).unwrap();
+        assert!(bed_04.changed(&absent).unwrap() < 0.06, "bed 04, frame {frame}");
+        assert!(bed_06.changed(&hidden).unwrap() > 0.2, "bed 06, frame {frame}");
+        assert!(mean_luma(&absent) > 60.0);
+    }
+}
+
+/// The pack in a temporary folder, with its manifest rewritten.
+fn changed_pack(change: impl Fn(String) -> String) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(root().join("models")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "onnx") {
+            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let manifest = change(fs::read_to_string(root().join("models/manifest.toml")).unwrap());
+    fs::write(folder.path().join("manifest.toml"), manifest).unwrap();
+    let path = folder.path().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn swapped_colours_and_a_wrong_range_fail_the_self_test() {
+    for (from, to) in [
+        ("colour = \"rgb\"", "colour = \"bgr\""),
+        ("scale = 0.00784313725", "scale = 2.0"),
+        ("scale = 0.00390625", "scale = 1.0"),
+        ("scale = 0.00392156863", "scale = 1.0"),
+    ] {
+        let (_folder, path) = changed_pack(|text| text.replacen(from, to, 1));
+        let error = Eyes::open(manifest::read(&path).unwrap()).err().unwrap();
+        assert!(matches!(error, NetError::Golden { .. }), "{from} -> {to}: {error}");
+    }
+    let manifest = manifest::read(&root().join("models")).unwrap();
+    assert_eq!(manifest.detector.input.colour, Colour::Rgb);
+}
+
+#[test]
+fn a_changed_net_is_named_with_both_digests() {
+    let (_folder, path) = changed_pack(|text| text);
+    let net = path.join("facemesh_192.onnx");
+    let mut bytes = fs::read(&net).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&net, bytes).unwrap();
+    let error = Eyes::open(manifest::read(&path).unwrap()).err().unwrap();
+    assert!(matches!(&error, NetError::Pack(PackError::Digest { .. })), "{error}");
+    assert!(error.to_string().contains("facemesh_192.onnx"));
+}
+
+#[test]
+fn a_pilot_pack_is_refused_in_production() {
+    let manifest = manifest::read(&root().join("models")).unwrap();
+    let error = manifest.demand_production().unwrap_err().to_string();
+    assert!(error.contains("pilot") && error.contains("East Asian"), "{error}");
+}
