@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bedcheck::base::clock::{Clock, Now, Wall};
+use bedcheck::base::files::sha256_hex;
 use bedcheck::base::ids::{BedId, DeviceId, StayId, WardId};
 use bedcheck::base::redact::Private;
 use bedcheck::base::supervise::{self, Stop};
@@ -22,7 +23,7 @@ use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::enrol::{DeviceBundle, DeviceRequest, public_key};
 use bedcheck::wire::event::{Report, RosterRow, RosterSeen};
-use bedcheck::wire::statement::Digests;
+use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -419,6 +420,64 @@ async fn the_dashboard_refuses_foreign_names_and_public_addresses() {
     let (_stop, stopping) = supervise::shutdown();
     let error = serve::start(&settings, fixed(), &stopping).await.err().unwrap().to_string();
     assert!(error.contains("no loopback address"), "{error}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_signed_body_that_is_no_event_stays_in_the_chain_under_a_case() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    let body = r#"{"hello":"future"}"#.to_owned();
+    let statement = Statement {
+        v: 1,
+        device: device.id.clone(),
+        epoch: "e1".into(),
+        seq: 1,
+        prev: NO_LINK.into(),
+        body_sha256: sha256_hex(body.as_bytes()),
+        evidence_sha256: vec![],
+        t_wall: NOW,
+        t_boot: 0,
+        boot_id: "b".into(),
+        anchor: NO_LINK.into(),
+        digests: Digests::default(),
+    };
+    let (envelope, link) = statement.sign(&device.key).unwrap();
+    let answer = device.uplink().deliver(vec![Item { envelope, body, evidence: None }]).await.unwrap();
+    assert_eq!((fates(&answer), answer.receipt.head.link), (vec![Fate::Accepted], link));
+    assert_eq!(open_kinds(&world).await, ["unreadable"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_page_reads_without_script_in_both_languages() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    device.uplink().deliver(story(&mut device.journal())).await.unwrap();
+    let (status, head, body) = world.ask("/", None).await;
+    let page = String::from_utf8(body).unwrap();
+    assert_eq!(status, 200);
+    assert!(head.contains("default-src 'none'"), "{head}");
+    assert!(page.len() < 150_000);
+    assert!(!page.contains(" style=") && !page.contains("<script>"));
+    for expected in [
+        "智慧巡查",
+        "04床",
+        "人证不符",
+        "疑似冒名住院",
+        "误识率 1/1,000",
+        "演示",
+        "张**",
+        "http-equiv=\"refresh\"",
+    ] {
+        assert!(page.contains(expected), "{expected}");
+    }
+    let (_, head, body) = world.ask("/?lang=en", None).await;
+    assert!(head.contains("set-cookie: lang=en"), "{head}");
+    assert!(String::from_utf8(body).unwrap().contains("Bed 04: another face, 1 round"));
+    for path in ["/style.css", "/live.js", "/icon.svg", "/rows"] {
+        assert_eq!(world.ask(path, None).await.0, 200, "{path}");
+    }
     world.end().await;
 }
 

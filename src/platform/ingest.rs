@@ -93,11 +93,10 @@ impl Refusal {
 
     fn answer(&self) -> Response {
         let status = self.status();
-        let detail = match self {
-            // Paths and causes of our own are none of the peer's business.
-            Refusal::Database(_) | Refusal::Receipt(_) => "the platform cannot store anything now".to_owned(),
-            other => other.to_string(),
-        };
+        // Paths and causes of our own are none of the peer's business.
+        let is_ours = matches!(self, Refusal::Database(_) | Refusal::Receipt(_));
+        let detail =
+            if is_ours { "the platform cannot store anything now".to_owned() } else { self.to_string() };
         let problem = Problem {
             kind: "about:blank".to_owned(),
             title: status.canonical_reason().unwrap_or("Refused").to_owned(),

@@ -283,4 +283,74 @@ mod tests {
         assert!(!is_overdue(Wall(0), Wall(5 * MINUTE), Wall(6 * MINUTE), Wall(0), GRACE));
         assert!(is_overdue(Wall(0), Wall(5 * MINUTE), Wall(6 * MINUTE + 1), Wall(0), GRACE));
     }
+
+    fn at(minute: i64) -> Wall {
+        Wall(minute * MINUTE)
+    }
+
+    fn kinds(tx: &Transaction<'_>, state: &str) -> Vec<String> {
+        tx.prepare("SELECT kind FROM exception WHERE state = ?1 ORDER BY kind")
+            .unwrap()
+            .query_map([state], |row| row.get(0))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap()
+    }
+
+    fn state(tx: &Transaction<'_>) -> String {
+        tx.query_row("SELECT state FROM due", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_check_that_is_not_proved_in_time_is_not_done_until_it_arrives_late() {
+        use crate::base::ids::{BedId, StayId};
+        use crate::domain::patrol::DueCheck;
+        use crate::domain::verdict::Verdict;
+
+        let folder = tempfile::tempdir().unwrap();
+        let db = crate::platform::db::Database::open(&folder.path().join("p.db")).unwrap();
+        let device = DeviceId::new("d").unwrap();
+        let (bed, stay) = (BedId::new("04").unwrap(), StayId::new("S4").unwrap());
+        let due = DueCheck { bed: bed.clone(), stay: stay.clone(), masked_name: "张*".into() };
+        let result = CheckResult {
+            round: 1,
+            bed,
+            stay,
+            masked_name: "张*".into(),
+            due: at(0),
+            done: at(3),
+            verdict: Verdict::Verified,
+            similarity: Some(0.7),
+            threshold: 0.4,
+            fmr: "1e-3".into(),
+            looks: 1,
+            synthetic: false,
+        };
+        db.write(|tx| {
+            tx.execute(
+                "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
+                                     round_every_ms, added_ms, expected_ms)
+                 VALUES ('d', 'w', 'i', x'00', '', 0, 600000, 0, 0)",
+                [],
+            )?;
+            let plan = RoundPlan { due: vec![due], ..plan(5 * MINUTE, 10 * MINUTE) };
+            begin_round(tx, &device, "e", &plan, at(0), Duration::from_secs(600))?;
+            heard(tx, &device, Some(at(0)), at(0))?;
+
+            assert!(!sweep(tx, at(6), at(0), GRACE)?);
+            assert_eq!(state(tx), "open");
+            assert!(sweep(tx, Wall(6 * MINUTE + 1), at(0), GRACE)?);
+            assert_eq!((state(tx).as_str(), kinds(tx, "raised").len()), ("not_done", 0));
+            assert!(sweep(tx, at(12), at(0), GRACE)?);
+            assert!(!sweep(tx, at(13), at(0), GRACE)?);
+            assert_eq!(kinds(tx, "raised"), ["silence"]);
+
+            let source = Source { epoch: "e", event: "x", has_evidence: false, received: at(20) };
+            settle(tx, &device, &result, &source)?;
+            heard(tx, &device, Some(at(3)), at(20))?;
+            assert_eq!((state(tx).as_str(), kinds(tx, "ended")), ("settled", vec!["silence".to_owned()]));
+            Ok(())
+        })
+        .unwrap();
+    }
 }

@@ -85,10 +85,10 @@ pub struct Line {
     pub age: Option<String>,
     pub done: Option<String>,
     pub late: Option<String>,
-    pub rounds: i64,
+    pub rounds: String,
     pub synthetic: bool,
     pub evidence: Option<String>,
-    pub cases: Vec<(Term, Term, i64)>,
+    pub cases: Vec<(Term, Term, String)>,
     pub chain: Term,
     pub seq: i64,
     pub epoch: String,
@@ -109,9 +109,7 @@ pub struct Case {
     pub place: String,
     pub claim: String,
     pub next: Term,
-    pub rounds: i64,
-    pub first: String,
-    pub last: String,
+    pub rounds: String,
     pub age: String,
     pub by_platform: bool,
     pub is_over: bool,
@@ -155,7 +153,8 @@ fn tiles(l: Lang, facts: &Facts) -> Vec<Tile> {
     let open = facts.exceptions.iter().filter(|case| case.state != "ended").count();
     let confirmed = facts.exceptions.iter().filter(|case| case.state == "confirmed").count();
     let admitted = facts.devices.iter().filter(|device| device.revoked.is_none());
-    let silent = facts.exceptions.iter().filter(|case| case.state != "ended" && case.kind == "silence").count();
+    let silent =
+        facts.exceptions.iter().filter(|case| case.state != "ended" && case.kind == "silence").count();
     let latest = facts.devices.iter().filter_map(|device| device.last_contact).max();
     let latest = latest.map_or_else(
         || l.t("尚无联络", "no contact yet").to_owned(),
@@ -168,7 +167,12 @@ fn tiles(l: Lang, facts: &Facts) -> Vec<Tile> {
         tile(
             label("本轮应查", "Due this round"),
             format!("{settled}/{due}"),
-            format!("{} {waiting} · {} {}", l.t("待查", "waiting"), l.t("在册", "on the roster"), facts.beds.len()),
+            format!(
+                "{} {waiting} · {} {}",
+                l.t("待查", "waiting"),
+                l.t("在册", "on the roster"),
+                facts.beds.len()
+            ),
             "plain",
         ),
         tile(
@@ -206,13 +210,11 @@ fn wards(l: Lang, facts: &Facts) -> Vec<Ward> {
         let note = round.map_or_else(
             || l.t("尚未开始巡查", "no round yet").to_owned(),
             |round| {
-                format!(
-                    "{} {} · {} {}",
-                    l.t("第", "round"),
-                    round.round,
-                    l.t("轮,开始于", "began"),
-                    words::moment(round.began)
-                )
+                let began = words::moment(round.began);
+                match l {
+                    Lang::Zh => format!("第{}轮 · 开始于 {began}", round.round),
+                    Lang::En => format!("round {} · began {began}", round.round),
+                }
             },
         );
         let floor = |bed: &BedRow| FloorBed {
@@ -248,11 +250,11 @@ fn line(l: Lang, bed: &BedRow) -> Line {
         .zip(bed.received)
         .map(|(done, received)| (received - done) / 1000)
         .filter(|late| *late > LATE_S)
-        .map(|late| format!("{} {}", l.t("补报,晚", "late by"), words::age(l, late)));
+        .map(|late| format!("{} {}", l.t("补报，晚", "late by"), words::age(l, late)));
     let cases = bed
         .exceptions
         .iter()
-        .map(|case| (words::kind(&case.kind), words::state(&case.state), case.rounds))
+        .map(|case| (words::kind(&case.kind), words::state(&case.state), words::rounds(l, case.rounds)))
         .collect();
     Line {
         anchor: anchor(bed),
@@ -268,7 +270,7 @@ fn line(l: Lang, bed: &BedRow) -> Line {
         age: bed.age_s.map(|age| words::age(l, age)),
         done: bed.done.map(words::moment),
         late,
-        rounds: bed.rounds_seen,
+        rounds: words::rounds(l, bed.rounds_seen),
         synthetic: bed.synthetic,
         evidence: bed.evidence.clone(),
         cases,
@@ -297,9 +299,7 @@ fn case(l: Lang, row: &ExceptionRow) -> Case {
         place: format!("{} · {}{who}", row.institution, row.ward),
         claim: words::claim(l, row),
         next: words::next_step(&row.kind),
-        rounds: row.rounds,
-        first: words::moment(row.first),
-        last: words::moment(row.last),
+        rounds: words::rounds(l, row.rounds),
         age: words::age(l, row.age_s),
         by_platform: row.origin == "platform",
         is_over: row.state == "ended",

@@ -59,7 +59,7 @@ pub fn verdict(name: Option<&str>) -> Term {
         Some("NotDone") => term("未执行", "Not done", "notdone"),
         // A word of a newer agent is better shown as unknown than hidden.
         Some(_) => term("未知结论", "Unknown", "unclear"),
-        None => term("待首次核查", "No check yet", "waiting"),
+        None => term("待首查", "Not yet", "waiting"),
     }
 }
 
@@ -122,34 +122,39 @@ pub fn chain(state: &str) -> Term {
 /// One sentence that says what was seen, how often and when.
 pub fn claim(l: Lang, row: &ExceptionRow) -> String {
     let (n, first, last) = (row.rounds, moment(row.first), moment(row.last));
+    let rounds = rounds(l, n);
     let span = match l {
-        Lang::Zh => format!("(首次 {first},最近 {last})"),
+        Lang::Zh => format!("（首次 {first}，最近 {last}）"),
         Lang::En => format!(" (first {first}, latest {last})"),
     };
     let bed = bed(l, row.bed.as_deref().unwrap_or("?"));
     let device = &row.device;
     match (row.kind.as_str(), l) {
         ("hanging_bed", Lang::Zh) => format!("{bed} 连续{n}轮不在床{span}"),
-        ("hanging_bed", Lang::En) => format!("{bed}: absent in {n} rounds in a row{span}"),
-        ("impersonation", Lang::Zh) => format!("{bed} {n}轮人证不符,床上疑为他人{span}"),
-        ("impersonation", Lang::En) => format!("{bed}: another face in {n} rounds{span}"),
+        ("hanging_bed", Lang::En) => format!("{bed}: absent, {rounds} in a row{span}"),
+        ("impersonation", Lang::Zh) => format!("{bed} {n}轮人证不符，床上疑为他人{span}"),
+        ("impersonation", Lang::En) => format!("{bed}: another face, {rounds}{span}"),
         ("wrong_bed", Lang::Zh) => format!("{bed} {n}轮看到本病区另一名患者{span}"),
-        ("wrong_bed", Lang::En) => format!("{bed}: another patient of this ward in {n} rounds{span}"),
+        ("wrong_bed", Lang::En) => format!("{bed}: another patient of this ward, {rounds}{span}"),
         ("not_verified", Lang::Zh) => format!("{bed} 连续{n}轮未能核实{span}"),
-        ("not_verified", Lang::En) => format!("{bed}: not verified in {n} rounds in a row{span}"),
+        ("not_verified", Lang::En) => format!("{bed}: not verified, {rounds} in a row{span}"),
         ("silence", Lang::Zh) => format!("设备 {device} 自 {first} 起应报未报"),
         ("silence", Lang::En) => format!("Device {device}: nothing came when it was due, since {first}"),
-        ("no_round", Lang::Zh) => format!("设备 {device} 在线,但自 {first} 起未按时开始巡查"),
+        ("no_round", Lang::Zh) => format!("设备 {device} 在线，但自 {first} 起未按时开始巡查"),
         ("no_round", Lang::En) => format!("Device {device} speaks but began no round since {first}"),
         ("chain_gap", Lang::Zh) => format!("设备 {device} 的上报缺少中间记录{span}"),
         ("chain_gap", Lang::En) => format!("Device {device}: records are missing in between{span}"),
         ("chain_fork", Lang::Zh) => format!("设备 {device} 同一序号出现两份不同记录{span}"),
         ("chain_fork", Lang::En) => format!("Device {device}: two different records under one number{span}"),
         ("chain_new_epoch", Lang::Zh) => format!("设备 {device} 丢失状态后另起新链{span}"),
-        ("chain_new_epoch", Lang::En) => format!("Device {device} lost its state and began a new chain{span}"),
-        ("tampered", Lang::Zh) => format!("设备 {device} 的上报与签名不符,已拒收 {n} 次{span}"),
-        ("tampered", Lang::En) => format!("Device {device}: report does not fit its signature, refused {n} times{span}"),
-        (_, Lang::Zh) => format!("设备 {device} 的已签名上报无法解读,共 {n} 次{span}"),
+        ("chain_new_epoch", Lang::En) => {
+            format!("Device {device} lost its state and began a new chain{span}")
+        }
+        ("tampered", Lang::Zh) => format!("设备 {device} 的上报与签名不符，已拒收 {n} 次{span}"),
+        ("tampered", Lang::En) => {
+            format!("Device {device}: report does not fit its signature, refused {n} times{span}")
+        }
+        (_, Lang::Zh) => format!("设备 {device} 的已签名上报无法解读，共 {n} 次{span}"),
         (_, Lang::En) => format!("Device {device}: signed report not understood, {n} times{span}"),
     }
 }
@@ -157,15 +162,41 @@ pub fn claim(l: Lang, row: &ExceptionRow) -> String {
 /// What a supervisor may do next.
 pub fn next_step(kind: &str) -> Term {
     match kind {
-        "hanging_bed" => term("电话抽查,要求床旁视频;核对请假与外出检查", "Call the ward for a bedside video; check leave and examinations", ""),
+        "hanging_bed" => term(
+            "电话抽查，要求床旁视频；核对请假与外出检查",
+            "Call the ward for a bedside video; check leave and examinations",
+            "",
+        ),
         "impersonation" => term("现场核对身份证件与腕带", "Check identity card and wristband on site", ""),
-        "wrong_bed" => term("请病区确认换床并更新名册", "Ask the ward to confirm a bed change and update the roster", ""),
-        "not_verified" => term("检查摄像头视角与光线,安排床旁核查", "Check view and light of the camera; verify at the bedside", ""),
-        "silence" | "no_round" => term("联系医院信息科,检查供电与网络", "Call the hospital's IT: power and network", ""),
-        "chain_gap" | "chain_new_epoch" => term("要求医院说明设备重装或更换经过", "Ask the hospital about a reinstalled or exchanged box", ""),
-        "chain_fork" | "tampered" => term("停用设备并封存,启动调查", "Revoke and seal the device; open an inquiry", ""),
+        "wrong_bed" => {
+            term("请病区确认换床并更新名册", "Ask the ward to confirm a bed change and update the roster", "")
+        }
+        "not_verified" => term(
+            "检查摄像头视角与光线，安排床旁核查",
+            "Check view and light of the camera; verify at the bedside",
+            "",
+        ),
+        "silence" | "no_round" => {
+            term("联系医院信息科，检查供电与网络", "Call the hospital's IT: power and network", "")
+        }
+        "chain_gap" | "chain_new_epoch" => term(
+            "要求医院说明设备重装或更换经过",
+            "Ask the hospital about a reinstalled or exchanged box",
+            "",
+        ),
+        "chain_fork" | "tampered" => {
+            term("停用设备并封存，启动调查", "Revoke and seal the device; open an inquiry", "")
+        }
         // `unreadable`, and whatever a newer agent reports.
         _ => term("核对设备程序版本", "Check the version of the device's program", ""),
+    }
+}
+
+pub fn rounds(l: Lang, count: i64) -> String {
+    match (l, count) {
+        (Lang::Zh, _) => format!("{count}轮"),
+        (Lang::En, 1) => "1 round".to_owned(),
+        (Lang::En, _) => format!("{count} rounds"),
     }
 }
 
@@ -245,8 +276,8 @@ mod tests {
             ended: None,
             age_s: 0,
         };
-        assert_eq!(claim(Lang::Zh, &row), "04床 连续3轮不在床(首次 09-21 22:13:20,最近 09-21 23:13:20)");
-        assert!(claim(Lang::En, &row).starts_with("Bed 04: absent in 3 rounds"));
+        assert_eq!(claim(Lang::Zh, &row), "04床 连续3轮不在床（首次 09-21 22:13:20，最近 09-21 23:13:20）");
+        assert!(claim(Lang::En, &row).starts_with("Bed 04: absent, 3 rounds in a row"));
     }
 
     #[test]
