@@ -231,7 +231,7 @@ fn impersonation() -> Commit {
 
 fn story(journal: &mut Journal) -> Vec<Item> {
     for commit in [roster(), round(), check(Verdict::Mismatch), impersonation()] {
-        journal.commit(commit).unwrap();
+        journal.commit(vec![commit]).unwrap();
     }
     journal.unsent().unwrap().unwrap().items
 }
@@ -292,12 +292,12 @@ async fn another_story_under_the_same_number_is_a_fork_and_a_gap_must_persist() 
     let uplink = device.uplink();
     // A snapshot of the box is taken, and both lives go on.
     let mut journal = device.journal_named("a.db");
-    journal.commit(roster()).unwrap();
+    journal.commit(vec![roster()]).unwrap();
     drop(journal);
     std::fs::copy(device.folder.path().join("a.db"), device.folder.path().join("b.db")).unwrap();
     let (mut one, mut two) = (device.journal_named("a.db"), device.journal_named("b.db"));
-    one.commit(round()).unwrap();
-    let forked = two.commit(check(Verdict::Verified)).unwrap();
+    one.commit(vec![round()]).unwrap();
+    let forked = two.commit(vec![check(Verdict::Verified)]).unwrap();
 
     let first = uplink.deliver(one.unsent().unwrap().unwrap().items).await.unwrap();
     assert_eq!(fates(&first), [Fate::Accepted, Fate::Accepted]);
@@ -308,7 +308,7 @@ async fn another_story_under_the_same_number_is_a_fork_and_a_gap_must_persist() 
     assert_eq!(kinds, ["chain_fork"]);
 
     for commit in [check(Verdict::Mismatch), impersonation()] {
-        one.commit(commit).unwrap();
+        one.commit(vec![commit]).unwrap();
     }
     let ahead = one.rows_after(3).unwrap().unwrap().items;
     assert_eq!(fates(&uplink.deliver(ahead.clone()).await.unwrap()), [Fate::OutOfOrder]);
@@ -332,7 +332,7 @@ async fn a_device_that_lost_its_state_goes_on_under_a_case() {
     let uplink = device.uplink();
     uplink.deliver(story(&mut device.journal_named("a.db"))).await.unwrap();
     let mut journal = device.journal_named("b.db");
-    journal.commit(roster()).unwrap();
+    journal.commit(vec![roster()]).unwrap();
     let answer = uplink.deliver(journal.unsent().unwrap().unwrap().items).await.unwrap();
     assert_eq!((fates(&answer), answer.receipt.head.seq), (vec![Fate::Accepted], 1));
     assert!(open_kinds(&world).await.contains(&"chain_new_epoch".to_owned()));

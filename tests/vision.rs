@@ -40,7 +40,7 @@ fn embedding(eyes: &mut Eyes, picture: &Picture) -> Vec<f32> {
 #[test]
 fn every_demo_person_is_like_himself_and_like_nobody_else() {
     let mut eyes = eyes();
-    let rule = eyes.rule("1e-3").unwrap();
+    let rule = eyes.rule("1e-4").unwrap();
     let metric = eyes.manifest.embedder.metric;
     let mut people: Vec<PathBuf> =
         fs::read_dir(root().join("assets/people")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -65,7 +65,7 @@ fn every_demo_person_is_like_himself_and_like_nobody_else() {
     }
     println!("genuine >= {least_genuine:.3}, impostor <= {most_impostor:.3}, threshold {:.3}", rule.match_at);
     assert!(least_genuine > rule.match_at + 0.02, "{least_genuine}");
-    assert!(most_impostor < rule.match_at - 0.01, "{most_impostor}");
+    assert!(most_impostor < rule.match_at - 0.02, "{most_impostor}");
 }
 
 /// A face turned about its middle, on a grey ground, as a bed zone would show it.

@@ -116,7 +116,7 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) ->
     let assets = std::path::absolute(assets).unwrap_or_else(|_| assets.to_owned());
     let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
     let mut text = format!(
-        "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[patrol]\n\
+        "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[match]\nfmr = \"1e-4\"\n\n[patrol]\n\
          every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"400ms\"\nlook_timeout = \"{}ms\"\n\
          absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n",
         quoted(state),
