@@ -126,7 +126,8 @@ fn modules_import_only_what_the_map_allows() {
                 if allowed.contains_key(name.as_str()) {
                     imports += 1;
                     if name != module && !may.contains(&name.as_str()) {
-                        complaints.push(format!("src/{}:{line}: {module} must not import {name}", path.display()));
+                        complaints
+                            .push(format!("src/{}:{line}: {module} must not import {name}", path.display()));
                     }
                 }
             }
@@ -148,7 +149,8 @@ fn the_domain_is_pure() {
         for (line, code) in code_lines(&text) {
             for (banned, what) in BANNED_IN_DOMAIN {
                 if code.contains(banned) {
-                    complaints.push(format!("src/{}:{line}: {banned} ({what}) in the pure domain", path.display()));
+                    complaints
+                        .push(format!("src/{}:{line}: {banned} ({what}) in the pure domain", path.display()));
                 }
             }
         }

@@ -120,7 +120,11 @@ fn rosters_are_refused_with_row_and_column() {
     assert_refused(&check(b"mdtrt_id,psn_no,psn_name\nM1,P1,A\n"), 78, &["roster.csv", "adm_bed", "missing"]);
     let twice = b"mdtrt_id,adm_bed,psn_no,psn_name\nM1,01,P1,A\nM2,01,P2,B\n";
     assert_refused(&check(twice), 78, &["row 3", "adm_bed", "row 2"]);
-    assert_refused(&check(b"mdtrt_id,adm_bed,psn_no,psn_name\nM1,01,P1,\xFF\xFE\n"), 78, &["row 2", "0xFF", "CSV UTF-8"]);
+    assert_refused(
+        &check(b"mdtrt_id,adm_bed,psn_no,psn_name\nM1,01,P1,\xFF\xFE\n"),
+        78,
+        &["row 2", "0xFF", "CSV UTF-8"],
+    );
 }
 
 #[test]
@@ -165,7 +169,10 @@ fn an_evaluation_prints_the_figures_of_the_field() {
     let cohort = folder.path().join("cohort.txt");
     let dir = folder.path().to_str().unwrap();
     let answer = json(&bedcheck(&["eval", "faces", dir, "--json", "--cohort", cohort.to_str().unwrap()]));
-    assert_eq!((&answer["pairs"], &answer["accuracy"], &answer["not_found"]), (&4.into(), &1.0.into(), &0.into()));
+    assert_eq!(
+        (&answer["pairs"], &answer["accuracy"], &answer["not_found"]),
+        (&4.into(), &1.0.into(), &0.into())
+    );
     assert_eq!(answer["fnmr_at_fmr_1e3"], 0.0);
     assert_eq!(answer["cohort"]["fmr_at_global_1e3"], 0.0);
     assert_eq!(answer["cohort"]["fnmr_at_own_1e4"], 0.0);

@@ -120,7 +120,13 @@ impl Story {
         self.stays.retain(|other| other.bed != id);
         let templates = 3;
         let (psn_no, psn_name) = (Private::new("P".into()), Private::new("张三".into()));
-        self.stays.push(Stay { id: StayId::new(stay).unwrap(), bed: id.clone(), psn_no, psn_name, templates });
+        self.stays.push(Stay {
+            id: StayId::new(stay).unwrap(),
+            bed: id.clone(),
+            psn_no,
+            psn_name,
+            templates,
+        });
         if seen {
             self.views.insert(id.clone(), CameraId::new("cam").unwrap());
             self.shows.entry(id).or_insert_with(|| "verified".into());
@@ -177,7 +183,8 @@ impl Story {
     }
 
     fn answer(&self, look: bedcheck::domain::patrol::LookId, bed: &BedId) -> Option<Input> {
-        let good = FaceQuality { score: 0.9, width_px: 120.0, yaw: 5.0, pitch: 0.0, sharpness: 80.0, luma: 120.0 };
+        let good =
+            FaceQuality { score: 0.9, width_px: 120.0, yaw: 5.0, pitch: 0.0, sharpness: 80.0, luma: 120.0 };
         let face = |claimed: f32, other: Option<(&str, f32)>, quality| {
             let nearest_other = other.map(|(stay, similarity)| (StayId::new(stay).unwrap(), similarity));
             Scene::Faces { count: 1, best: FaceSeen { quality, claimed: Some(claimed), nearest_other } }
@@ -229,7 +236,10 @@ impl Story {
 
     fn expect(&self, words: &[&str]) -> Result<(), String> {
         let last = |id: &str| {
-            self.checks.iter().rfind(|check| check.bed == bed(id)).ok_or_else(|| "no check was concluded".to_owned())
+            self.checks
+                .iter()
+                .rfind(|check| check.bed == bed(id))
+                .ok_or_else(|| "no check was concluded".to_owned())
         };
         let wrong = |found: String| Err(format!("found {found}"));
         match words {
@@ -253,7 +263,8 @@ impl Story {
                 None => Ok(()),
             },
             ["exception", id, kind, moved] => {
-                let change = self.changes.iter().rfind(|change| change.bed == bed(id) && change.kind.name() == *kind);
+                let change =
+                    self.changes.iter().rfind(|change| change.bed == bed(id) && change.kind.name() == *kind);
                 let found = change.map_or("none", |change| match change.moved {
                     Move::Raised => "raised",
                     Move::Confirmed => "confirmed",

@@ -136,7 +136,9 @@ fn bad_pictures_show_nobody_or_say_why() {
 #[test]
 fn beds_of_the_demo_are_empty_occupied_or_dark() {
     let zone = |x| Area { x, y: 30, width: 600, height: 660 };
-    let empty = |camera: u8, x| EmptyBed::new(&read(format!("ward/empty/cam-{camera}.jpg")).cut(zone(x)).unwrap()).unwrap();
+    let empty = |camera: u8, x| {
+        EmptyBed::new(&read(format!("ward/empty/cam-{camera}.jpg")).cut(zone(x)).unwrap()).unwrap()
+    };
     let (bed_04, bed_06) = (empty(2, 660), empty(3, 660));
     for frame in 0..6 {
         let absent = read(format!("ward/cam-2/00{frame}.jpg")).cut(zone(660)).unwrap();

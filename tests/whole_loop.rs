@@ -27,7 +27,8 @@ fn assert_as_expected(child: Child) {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let story = String::from_utf8_lossy(&output.stderr);
-    let answer: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}\n{said}\n{story}"));
+    let answer: Value =
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}\n{said}\n{story}"));
     let rows = answer["rows"].as_array().unwrap();
     assert!(rows.len() >= 8);
     for row in rows {
@@ -44,7 +45,8 @@ fn assert_nothing_lost_or_doubled(home: &Path) {
         let mut query = connection.prepare(query).unwrap();
         query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
-    let said = ids(&home.join("agent/journal.db"), "SELECT id FROM event WHERE acked_ms IS NOT NULL ORDER BY seq");
+    let said =
+        ids(&home.join("agent/journal.db"), "SELECT id FROM event WHERE acked_ms IS NOT NULL ORDER BY seq");
     let heard = ids(&home.join("platform/platform.db"), "SELECT id FROM link ORDER BY seq");
     assert!(said.len() > 30, "only {} events", said.len());
     assert_eq!(said, heard[..said.len().min(heard.len())], "what was acknowledged is there, once, in order");

@@ -205,7 +205,10 @@ impl Check<'_> {
         match parsed.and_then(|duration| Duration::try_from(duration).ok()) {
             Some(duration) => duration,
             None => {
-                let text = format!("{key} = {:?} is not a time; write for instance \"90s\", \"20m\" or \"4h\"", value.as_ref());
+                let text = format!(
+                    "{key} = {:?} is not a time; write for instance \"90s\", \"20m\" or \"4h\"",
+                    value.as_ref()
+                );
                 self.complain(Some(value.span().start), &text);
                 default
             }
@@ -215,7 +218,8 @@ impl Check<'_> {
 
 fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
     let heartbeat_default = Duration::from_secs(60);
-    let mut patrol = Policy::ordinary(FaceRule { fmr: raw.matching.fmr.clone(), match_at: 1.0, differs_below: 0.0 });
+    let mut patrol =
+        Policy::ordinary(FaceRule { fmr: raw.matching.fmr.clone(), match_at: 1.0, differs_below: 0.0 });
     let RawPatrol { every, jitter, check_within, looks, look_spacing, look_timeout, .. } = raw.patrol;
     let RawPatrol { absent_rounds, absent_spacing, unproven_rounds, heartbeat, .. } = raw.patrol;
     patrol.round_every = check.duration(every, "patrol.every", patrol.round_every);
@@ -261,7 +265,10 @@ fn cameras(raw: Vec<RawCamera>, base: &Path, check: &mut Check<'_>) -> Vec<Camer
             continue;
         }
         if !(0.01..=120.0).contains(&camera.fps) {
-            check.complain(Some(at), &format!("camera {id}: fps = {} must lie between 0.01 and 120", camera.fps));
+            check.complain(
+                Some(at),
+                &format!("camera {id}: fps = {} must lie between 0.01 and 120", camera.fps),
+            );
         }
         let recorded = base.join(camera.recorded);
         if !recorded.exists() {
@@ -283,11 +290,21 @@ fn beds(raw: Vec<RawBed>, cameras: &[CameraSettings], check: &mut Check<'_>) -> 
             check.complain(Some(at), &format!("bed {:?} stands here twice", id.as_str()));
         }
         if !known.contains(&camera.as_str()) {
-            let text = format!("bed {:?}: camera {:?} does not exist; cameras are {}", id.as_str(), camera.as_str(), known.join(", "));
+            let text = format!(
+                "bed {:?}: camera {:?} does not exist; cameras are {}",
+                id.as_str(),
+                camera.as_str(),
+                known.join(", ")
+            );
             check.complain(Some(camera_at), &text);
         }
         if zone.width < 64 || zone.height < 64 {
-            let text = format!("bed {:?}: a zone of {} × {} pixels is too small for a face; draw at least 64 × 64", id.as_str(), zone.width, zone.height);
+            let text = format!(
+                "bed {:?}: a zone of {} × {} pixels is too small for a face; draw at least 64 × 64",
+                id.as_str(),
+                zone.width,
+                zone.height
+            );
             check.complain(Some(zone_at), &text);
         }
         beds.push(BedSettings { id, camera, zone });
@@ -320,9 +337,14 @@ mod tests {
             zone = { x = 0, y = 0, width = 9, height = 90 }\n";
         crate::base::files::write_owner_only(&path, text.as_bytes()).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        for wanted in ["config.toml:7:9: patrol.every", "absent_rounds must lie", "cam-1: ", "nowhere does not exist",
-            "config.toml:14:10: bed \"12\": camera \"cam-7\" does not exist; cameras are cam-1", "9 × 90"]
-        {
+        for wanted in [
+            "config.toml:7:9: patrol.every",
+            "absent_rounds must lie",
+            "cam-1: ",
+            "nowhere does not exist",
+            "config.toml:14:10: bed \"12\": camera \"cam-7\" does not exist; cameras are cam-1",
+            "9 × 90",
+        ] {
             assert!(error.contains(wanted), "{wanted:?} is not in:\n{error}");
         }
     }

@@ -98,20 +98,27 @@ impl Deliver {
         let ours = self.keeper.ask(move |journal| journal.acknowledge(&head, &digest, at)).await??;
         let head = receipt.head;
         if receipt.results.iter().any(|result| result.fate == Fate::Fork) || (!ours && head.seq > 0) {
-            error!(seq = head.seq, "The platform holds another history of this device; ask its administrator. Everything is kept.");
+            error!(
+                seq = head.seq,
+                "The platform holds another history of this device; ask its administrator. Everything is kept."
+            );
             return Ok(Step::Refused);
         }
         debug!(head = head.seq, "The platform acknowledged.");
         // A platform behind what it once acknowledged (restored from a backup) is fed again from its own head.
         let behind = receipt.results.iter().any(|result| result.fate == Fate::OutOfOrder);
-        Ok(Step::Delivered { next: (behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq) })
+        Ok(Step::Delivered {
+            next: (behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq),
+        })
     }
 }
 
 enum Step {
     Idle,
     /// `next`: where to go on when the platform is behind.
-    Delivered { next: Option<u64> },
+    Delivered {
+        next: Option<u64>,
+    },
     /// The platform believes something else; waiting is all that is left.
     Refused,
 }

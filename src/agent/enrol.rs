@@ -25,7 +25,9 @@ pub enum EnrolError {
     Unusable { path: PathBuf, reason: (&'static str, &'static str) },
     #[error("{0}: there is no picture (.jpg, .png) of this person")]
     NoPicture(PathBuf),
-    #[error("{folder}: {a} and {b} show two different people (similarity {similarity:.2}, a match begins at {match_at:.2}); remove the wrong one")]
+    #[error(
+        "{folder}: {a} and {b} show two different people (similarity {similarity:.2}, a match begins at {match_at:.2}); remove the wrong one"
+    )]
     TwoPeople { folder: PathBuf, a: String, b: String, similarity: f32, match_at: f32 },
 }
 
@@ -37,16 +39,23 @@ pub fn advice(reason: Reason) -> (&'static str, &'static str) {
         Reason::TooSmall => ("人脸太小，请靠近摄像头", "the face is too small: come closer"),
         Reason::TurnedAway => ("人脸偏转，请正对摄像头", "turned away: face the camera"),
         Reason::WeakDetection => ("未能可靠识别人脸，请露出整张脸", "not surely a face: show the whole face"),
-        Reason::SeveralFaces => ("画面中有多人，请只留本人", "several faces: only this person may be in the picture"),
-        Reason::UncertainMatch => ("相似度不足以判断，请重拍", "not similar enough to decide: take another picture"),
+        Reason::SeveralFaces => {
+            ("画面中有多人，请只留本人", "several faces: only this person may be in the picture")
+        }
+        Reason::UncertainMatch => {
+            ("相似度不足以判断，请重拍", "not similar enough to decide: take another picture")
+        }
         Reason::NotEnrolled => ("未登记人脸，请先采集", "not enrolled: take reference pictures first"),
-        Reason::NoEmptyReference => ("缺少空床参考图", "no picture of the empty bed: take one at installation"),
+        Reason::NoEmptyReference => {
+            ("缺少空床参考图", "no picture of the empty bed: take one at installation")
+        }
         Reason::NoPicture => ("没有画面，请检查摄像头", "no picture: check the camera"),
         Reason::Contradictory => ("各次结果不一致，请重试", "the looks contradict each other: try again"),
     }
 }
 
-const NO_FACE: (&str, &str) = ("未检测到人脸，请正对摄像头并露出整张脸", "no face found: face the camera and show the whole face");
+const NO_FACE: (&str, &str) =
+    ("未检测到人脸，请正对摄像头并露出整张脸", "no face found: face the camera and show the whole face");
 
 /// Finds the one face of a picture that is good enough to be compared.
 ///

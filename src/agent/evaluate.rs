@@ -50,8 +50,9 @@ pub struct Sample {
 pub fn list(set: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let images = set.join("images");
     let mut found = Vec::new();
-    let people = std::fs::read_dir(&images)
-        .map_err(|error| anyhow::anyhow!("{}: {error}; the set needs images/PERSON/FILE.jpg", images.display()))?;
+    let people = std::fs::read_dir(&images).map_err(|error| {
+        anyhow::anyhow!("{}: {error}; the set needs images/PERSON/FILE.jpg", images.display())
+    })?;
     for person in people {
         let person = person?.path();
         if !person.is_dir() {
@@ -143,7 +144,8 @@ pub struct Pair {
 /// # Errors
 /// With the line that is not understood.
 pub fn read_pairs(path: &Path) -> anyhow::Result<Vec<Pair>> {
-    let text = std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     let mut lines = text.lines();
     let header: Vec<usize> =
         lines.next().unwrap_or("").split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -155,7 +157,13 @@ pub fn read_pairs(path: &Path) -> anyhow::Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     for (at, line) in lines.filter(|line| !line.trim().is_empty()).enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let wrong = || anyhow::anyhow!("{}:{}: {line:?} is neither \"NAME i j\" nor \"NAME i OTHER j\"", path.display(), at + 2);
+        let wrong = || {
+            anyhow::anyhow!(
+                "{}:{}: {line:?} is neither \"NAME i j\" nor \"NAME i OTHER j\"",
+                path.display(),
+                at + 2
+            )
+        };
         let number = |word: &str| word.parse::<u32>().map_err(|_| wrong());
         let (a, b) = match words.as_slice() {
             [name, i, j] => (((*name).to_owned(), number(i)?), ((*name).to_owned(), number(j)?)),
@@ -174,7 +182,8 @@ pub fn accuracy(pairs: &[Pair], samples: &[Sample], metric: Metric) -> (Rate, us
         .iter()
         .filter_map(|sample| Some((sample.path.file_stem()?.to_string_lossy().into_owned(), sample)))
         .collect();
-    let find = |(name, number): &(String, u32)| by_file.get(&format!("{name}_{number:04}"))?.embedding.as_deref();
+    let find =
+        |(name, number): &(String, u32)| by_file.get(&format!("{name}_{number:04}"))?.embedding.as_deref();
     let scored: Vec<(usize, bool, Option<f32>)> = pairs
         .iter()
         .map(|pair| {
@@ -241,9 +250,14 @@ mod tests {
 
     #[test]
     fn accuracy_counts_a_missing_face_as_wrong() {
-        let samples =
-            [sample("A", 1, Some(vec![0.0])), sample("A", 2, Some(vec![0.1])), sample("B", 1, Some(vec![1.0])), sample("B", 2, None)];
-        let pair = |a: (&str, u32), b: (&str, u32)| Pair { a: (a.0.into(), a.1), b: (b.0.into(), b.1), fold: 0 };
+        let samples = [
+            sample("A", 1, Some(vec![0.0])),
+            sample("A", 2, Some(vec![0.1])),
+            sample("B", 1, Some(vec![1.0])),
+            sample("B", 2, None),
+        ];
+        let pair =
+            |a: (&str, u32), b: (&str, u32)| Pair { a: (a.0.into(), a.1), b: (b.0.into(), b.1), fold: 0 };
         let pairs = [pair(("A", 1), ("A", 2)), pair(("A", 1), ("B", 1)), pair(("B", 1), ("B", 2))];
         let (rate, lacking) = accuracy(&pairs, &samples, Metric::Euclidean);
         assert!((rate.value - 2.0 / 3.0).abs() < 1e-9);

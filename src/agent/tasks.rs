@@ -29,10 +29,10 @@ use crate::base::clock::{Clock, boot_id};
 use crate::base::exit::Ending;
 use crate::base::files::{make_owner_only_folder, sha256_hex};
 use crate::base::ids::{BedId, CameraId, StayId};
+use crate::base::picture;
 use crate::base::redact::mask_name;
 use crate::base::slot::Slot;
 use crate::base::supervise::{self, Stopping};
-use crate::base::picture;
 use crate::capture::recorded::Recorded;
 use crate::capture::{Camera, film};
 use crate::domain::policy::Policy;
@@ -91,7 +91,8 @@ pub async fn run(
 
     let written = Arc::new(Notify::new());
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
-    let deliver = Deliver { keeper: keeper.clone(), platform, written: written.clone(), clock: clock.clone(), backoff };
+    let deliver =
+        Deliver { keeper: keeper.clone(), platform, written: written.clone(), clock: clock.clone(), backoff };
     supervise::task("deliver", deliver.run(stopping.clone()));
 
     let now = clock.now();
@@ -99,7 +100,8 @@ pub async fn run(
     keeper.ask(move |journal| journal.commit(hello)).await??;
     written.notify_one();
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no random numbers for the rounds: {error}"))?;
+    getrandom::fill(&mut seed)
+        .map_err(|error| anyhow::anyhow!("no random numbers for the rounds: {error}"))?;
     let mut decide = Decide {
         domain: Domain::new(policy, settings.views(), seed, now),
         keeper,
@@ -158,11 +160,9 @@ pub fn default_models() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("cannot find this program's own path")?;
     let installed = program.parent().map(|folder| folder.join("../share/bedcheck/models"));
     let beside = program.ancestors().map(|folder| folder.join("models"));
-    installed
-        .into_iter()
-        .chain(beside)
-        .find(|folder| folder.join("manifest.toml").is_file())
-        .ok_or_else(|| Ending::config("no face pack was found beside this program; name one with --models DIR").into())
+    installed.into_iter().chain(beside).find(|folder| folder.join("manifest.toml").is_file()).ok_or_else(
+        || Ending::config("no face pack was found beside this program; name one with --models DIR").into(),
+    )
 }
 
 fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
@@ -179,7 +179,12 @@ fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
 ///
 /// # Errors
 /// Exit 78 with every picture that cannot be used.
-pub fn enrol_roster(settings: &Settings, eyes: &mut Eyes, clock: &Clock, mut progress: impl FnMut(&BedId)) -> anyhow::Result<usize> {
+pub fn enrol_roster(
+    settings: &Settings,
+    eyes: &mut Eyes,
+    clock: &Clock,
+    mut progress: impl FnMut(&BedId),
+) -> anyhow::Result<usize> {
     let rule = eyes.rule(&settings.fmr).map_err(Ending::config)?;
     let file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
     make_owner_only_folder(&settings.state).map_err(Ending::config)?;
@@ -192,7 +197,9 @@ pub fn enrol_roster(settings: &Settings, eyes: &mut Eyes, clock: &Clock, mut pro
         progress(&entry.bed);
         match enrol::templates(eyes, &base.join(folder), &rule) {
             Ok(templates) => {
-                store.replace(&entry.stay, &eyes.manifest.embedder.sha256.clone(), &templates).map_err(Ending::config)?;
+                store
+                    .replace(&entry.stay, &eyes.manifest.embedder.sha256.clone(), &templates)
+                    .map_err(Ending::config)?;
                 enrolled += 1;
             }
             Err(error) => complaints.push(format!("bed {}: {error}", entry.bed)),
@@ -258,7 +265,9 @@ fn start_cameras(
         let slot = Slot::default();
         slots.insert(camera.id.clone(), slot.clone());
         let (id, clock, stopping) = (camera.id.clone(), clock.clone(), stopping.clone());
-        supervise::thread("camera", move || film(&mut recorded as &mut dyn Camera, &id, &slot, &clock, &stopping))?;
+        supervise::thread("camera", move || {
+            film(&mut recorded as &mut dyn Camera, &id, &slot, &clock, &stopping)
+        })?;
     }
     Ok(slots)
 }
@@ -270,7 +279,9 @@ fn views(settings: &Settings) -> anyhow::Result<BTreeMap<BedId, View>> {
             Some(path) => {
                 empties.insert(camera.id.clone(), picture::read(path).map_err(Ending::config)?);
             }
-            None => warn!(camera = %camera.id, "There is no picture of the empty ward; absence cannot be proven here."),
+            None => {
+                warn!(camera = %camera.id, "There is no picture of the empty ward; absence cannot be proven here.")
+            }
         }
     }
     Ok(settings

@@ -35,9 +35,10 @@ pub fn jpeg_end(bytes: &[u8], start: usize) -> Option<usize> {
                 at += 2 + length.max(2);
                 if marker == 0xDA {
                     // Entropy-coded data runs to the next marker that is neither a stuffed byte nor a restart.
-                    at += bytes.get(at..)?.windows(2).position(|w| {
-                        w[0] == 0xFF && !matches!(w[1], 0x00 | 0xD0..=0xD7 | 0xFF)
-                    })?;
+                    at += bytes
+                        .get(at..)?
+                        .windows(2)
+                        .position(|w| w[0] == 0xFF && !matches!(w[1], 0x00 | 0xD0..=0xD7 | 0xFF))?;
                 }
             }
         }
@@ -52,7 +53,8 @@ mod tests {
     fn an_end_marker_inside_a_segment_ends_nothing() {
         // APP1 with a thumbnail's EOI, then a scan with a stuffed byte and a restart marker.
         let jpeg = [
-            0xFF, 0xD8, 0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9, 0xFF, 0xDA, 0, 2, 1, 0xFF, 0, 2, 0xFF, 0xD0, 3, 0xFF, 0xD9,
+            0xFF, 0xD8, 0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9, 0xFF, 0xDA, 0, 2, 1, 0xFF, 0, 2, 0xFF,
+            0xD0, 3, 0xFF, 0xD9,
         ];
         assert_eq!(jpeg_end(&jpeg, 0), Some(jpeg.len()));
         assert_eq!(jpeg_end(&jpeg[..jpeg.len() - 1], 0), None);

@@ -27,7 +27,9 @@ pub enum BadPicture {
     Empty,
     #[error("this is not a picture in a format understood here (JPEG, PNG, BMP, WebP)")]
     NotAPicture,
-    #[error("the picture has {width} × {height} pixels; at most {MOST_SIDE} on a side are taken: scale it down")]
+    #[error(
+        "the picture has {width} × {height} pixels; at most {MOST_SIDE} on a side are taken: scale it down"
+    )]
     TooLarge { width: u32, height: u32 },
     #[error("the picture is damaged or cut short ({0}): record or copy it again")]
     Damaged(String),

@@ -18,7 +18,11 @@ const MOST_PICTURES: usize = 10_000;
 enum Pictures {
     Files(Vec<PathBuf>),
     /// One file and where each JPEG in it begins and ends.
-    Stream { path: PathBuf, bytes: Vec<u8>, cuts: Vec<(usize, usize)> },
+    Stream {
+        path: PathBuf,
+        bytes: Vec<u8>,
+        cuts: Vec<(usize, usize)>,
+    },
 }
 
 /// Plays a recording. Its frames are `Synthetic`: their evidence can never count as real.

@@ -160,6 +160,8 @@ fn next(state: &BedState, at: Wall, verdict: &Verdict, policy: &Policy) -> BedSt
         }
         (Verdict::FaceHidden | Verdict::Inconclusive { .. }, BedState::Contested { .. })
         | (Verdict::Inconclusive { .. }, BedState::Missing { .. }) => state.clone(),
-        (Verdict::FaceHidden | Verdict::Inconclusive { .. }, _) => BedState::Unproven { rounds: 1, first: at },
+        (Verdict::FaceHidden | Verdict::Inconclusive { .. }, _) => {
+            BedState::Unproven { rounds: 1, first: at }
+        }
     }
 }

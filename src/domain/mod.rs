@@ -211,7 +211,11 @@ impl Domain {
         let changes = bed.take(at, &result, &self.policy);
         let remember = vec![Memory::Bed(bed.memory())];
         // Evidence goes with the check itself: an exception points at its checks.
-        self.effects.push_back(Effect::Report { finding: Finding::Checked(result), keep, remember: remember.clone() });
+        self.effects.push_back(Effect::Report {
+            finding: Finding::Checked(result),
+            keep,
+            remember: remember.clone(),
+        });
         for change in changes {
             self.effects.push_back(Effect::Report {
                 finding: Finding::Exception(change),

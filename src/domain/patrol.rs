@@ -125,8 +125,7 @@ impl Patrol {
             .filter(|bed| last_rounds.get(bed).is_none_or(|last| *last < memory.round))
             .map(|bed| Open { bed, glances: Vec::new(), live: false, next_look: now.mono, waiting: None })
             .collect();
-        self.round =
-            Some(Round { number: memory.round, began: memory.began, until: now.mono + left, open });
+        self.round = Some(Round { number: memory.round, began: memory.began, until: now.mono + left, open });
     }
 
     pub fn rounds_done(&self) -> u64 {
@@ -140,7 +139,14 @@ impl Patrol {
     }
 
     /// Takes the answer to a look; an answer nobody waits for any more is dropped.
-    pub fn answer(&mut self, now: Now, look: LookId, origin: Option<Origin>, glance: Glance, policy: &Policy) {
+    pub fn answer(
+        &mut self,
+        now: Now,
+        look: LookId,
+        origin: Option<Origin>,
+        glance: Glance,
+        policy: &Policy,
+    ) {
         let Some(round) = &mut self.round else { return };
         let Some(open) = round.open.iter_mut().find(|open| open.waits_for(look)) else { return };
         open.live |= origin == Some(Origin::Live);
@@ -167,7 +173,8 @@ impl Patrol {
     pub fn next_deadline(&self, policy: &Policy) -> Option<(Mono, Why)> {
         let Some(round) = &self.round else { return Some((self.next_round, Why::RoundBegins)) };
         let outstanding = round.open.iter().filter(|open| open.waiting.is_some()).count();
-        let timeouts = round.open.iter().filter_map(|open| open.waiting).map(|(_, at)| (at, Why::LookTimesOut));
+        let timeouts =
+            round.open.iter().filter_map(|open| open.waiting).map(|(_, at)| (at, Why::LookTimesOut));
         let looks = round
             .open
             .iter()

@@ -108,7 +108,11 @@ impl Policy {
         check(self.round_every >= Duration::from_secs(1), "round_every", "must be at least 1s");
         check((0.0..=0.9).contains(&self.round_jitter), "round_jitter", "must lie between 0 and 0.9");
         check((1..=20).contains(&self.looks_per_check), "looks_per_check", "must lie between 1 and 20");
-        check((2..=50).contains(&self.absent_rounds), "absent_rounds", "must lie between 2 and 50: one absence proves nothing");
+        check(
+            (2..=50).contains(&self.absent_rounds),
+            "absent_rounds",
+            "must lie between 2 and 50: one absence proves nothing",
+        );
         check((2..=50).contains(&self.unproven_rounds), "unproven_rounds", "must lie between 2 and 50");
         check(!self.look_timeout.is_zero(), "look_timeout", "must be longer than 0s");
         check(

@@ -174,7 +174,10 @@ mod tests {
         let policy = policy();
         assert_eq!(conclude(&[EMPTY, EMPTY, EMPTY], false, &policy), Some(Verdict::Absent));
         assert!(matches!(conclude(&[EMPTY, EMPTY], true, &policy), Some(Verdict::Inconclusive { .. })));
-        assert!(matches!(conclude(&[EMPTY, HIDDEN, EMPTY], false, &policy), Some(Verdict::Inconclusive { .. })));
+        assert!(matches!(
+            conclude(&[EMPTY, HIDDEN, EMPTY], false, &policy),
+            Some(Verdict::Inconclusive { .. })
+        ));
         assert_eq!(conclude(&[HIDDEN, HIDDEN, DARK], false, &policy), Some(Verdict::FaceHidden));
     }
 }

@@ -93,7 +93,8 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
 /// # Errors
 /// Every complaint, with row and column.
 pub fn parse(text: &str) -> Result<Vec<RosterEntry>, Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|error| vec![format!("row 1: {error}")])?.clone();
     let places = places(&headers)?;
     let mut complaints = Vec::new();
@@ -230,7 +231,8 @@ mod tests {
 
     #[test]
     fn every_complaint_comes_at_once_with_its_row() {
-        let text = "mdtrt_id,adm_bed,psn_no,psn_name\nM1,01,P1,A\nM2,01,P2,B\nM3,03,5.1E+17,C\nM4,04,,D\nM5,05\n";
+        let text =
+            "mdtrt_id,adm_bed,psn_no,psn_name\nM1,01,P1,A\nM2,01,P2,B\nM3,03,5.1E+17,C\nM4,04,,D\nM5,05\n";
         let complaints = parse(text).unwrap_err();
         for (at, wanted) in ["row 3, column adm_bed", "row 4, column psn_no", "row 5, column psn_no", "row 6"]
             .iter()

@@ -85,12 +85,8 @@ pub async fn serve(
     }
 }
 
-async fn converse<S>(
-    stream: S,
-    router: Router,
-    peer: Option<CertificateDer<'static>>,
-    mut stopping: Stopping,
-) where
+async fn converse<S>(stream: S, router: Router, peer: Option<CertificateDer<'static>>, mut stopping: Stopping)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {

@@ -52,8 +52,7 @@ impl TemplateStore {
             write_owner_only(&key_path, key.as_ref())?;
         }
         let key = Zeroizing::new(read_at_most(&key_path, 64)?);
-        let cipher =
-            XChaCha20Poly1305::new_from_slice(&key).map_err(|_| EnrolledError::Key(key_path))?;
+        let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| EnrolledError::Key(key_path))?;
         let path = folder.join("journal.db");
         let connection =
             schema::open(&path).map_err(|cause| EnrolledError::Database { path: path.clone(), cause })?;
@@ -151,7 +150,8 @@ impl TemplateStore {
         let place = place(stay, shot, models);
         let payload = Payload { msg: sealed, aad: place.as_bytes() };
         let clear = Zeroizing::new(self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?);
-        let values = clear.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+        let values =
+            clear.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
         Some(Private::new(values.collect()))
     }
 }

@@ -349,8 +349,7 @@ mod tests {
     }
 
     fn beat(crop: Option<&[u8]>) -> Commit {
-        let report =
-            Report::Beat(Beat { rounds_done: 1, unsent: 0, cameras: vec![], stored_faces: 0 });
+        let report = Report::Beat(Beat { rounds_done: 1, unsent: 0, cameras: vec![], stored_faces: 0 });
         let crop = crop.map(|bytes| Private::new(bytes.to_vec()));
         Commit { at: Now { wall: Wall(1_700_000_000_123), ..Now::default() }, report, crop, remember: vec![] }
     }
@@ -358,7 +357,8 @@ mod tests {
     #[test]
     fn reports_form_one_signed_chain_across_restarts() {
         let folder = tempfile::tempdir().unwrap();
-        let heads: Vec<Head> = (0..3).map(|_| journal(folder.path()).commit(vec![beat(None)]).unwrap()).collect();
+        let heads: Vec<Head> =
+            (0..3).map(|_| journal(folder.path()).commit(vec![beat(None)]).unwrap()).collect();
         assert_eq!(heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [1, 2, 3]);
         let unsent = journal(folder.path()).unsent().unwrap().unwrap();
         let key = SigningKey::from_bytes(&[3; 32]).verifying_key();

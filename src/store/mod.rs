@@ -11,5 +11,5 @@ mod keeper;
 mod schema;
 
 pub use enrolled::{EnrolledError, TemplateStore};
-pub use keeper::{Gone, Keeper};
 pub use journal::{Commit, Journal, JournalError, Pending, Signer, Unsent};
+pub use keeper::{Gone, Keeper};

@@ -20,7 +20,9 @@ pub enum PackError {
     Format { path: PathBuf, cause: Box<toml::de::Error> },
     #[error("{path}: {complaint}")]
     Content { path: PathBuf, complaint: String },
-    #[error("{path} has SHA-256 {found}, the manifest says {wanted}: the file was changed or damaged; install the pack again")]
+    #[error(
+        "{path} has SHA-256 {found}, the manifest says {wanted}: the file was changed or damaged; install the pack again"
+    )]
     Digest { path: PathBuf, found: String, wanted: String },
     #[error(
         "the pack {pack:?} is a pilot pack and refused in production: {reason} Install a production pack or set mode = \"pilot\""
@@ -233,7 +235,10 @@ fn complaint(manifest: &Manifest) -> Option<String> {
     ] {
         let [batch, channels, height, width] = input.shape;
         if batch != 1 || channels != 3 || height != width || !(16..=1024).contains(&width) {
-            return Some(format!("[{table}] input.shape {:?} is not 1 × 3 × a square of 16 to 1024", input.shape));
+            return Some(format!(
+                "[{table}] input.shape {:?} is not 1 × 3 × a square of 16 to 1024",
+                input.shape
+            ));
         }
     }
     for file in [&manifest.detector.file, &manifest.mesh.file, &embedder.file] {
@@ -267,7 +272,10 @@ impl Manifest {
             let known: Vec<&str> = embedder.operating_points.iter().map(|point| point.fmr.as_str()).collect();
             PackError::Content {
                 path: self.folder.join("manifest.toml"),
-                complaint: format!("no operating point for match.fmr = {fmr:?}; the pack has {}", known.join(", ")),
+                complaint: format!(
+                    "no operating point for match.fmr = {fmr:?}; the pack has {}",
+                    known.join(", ")
+                ),
             }
         })?;
         let match_at = embedder.metric.of(point.threshold);

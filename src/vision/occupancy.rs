@@ -75,8 +75,13 @@ fn mean(values: &[f32]) -> f32 {
 /// Mean luma of a picture, 0..=255, from every fourth pixel of every fourth row.
 pub fn mean_luma(picture: &Picture) -> f32 {
     let row = picture.width() as usize * 3;
-    let samples: Vec<f32> =
-        picture.rgb().chunks_exact(row).step_by(4).flat_map(|row| row.chunks_exact(3).step_by(4)).map(luma).collect();
+    let samples: Vec<f32> = picture
+        .rgb()
+        .chunks_exact(row)
+        .step_by(4)
+        .flat_map(|row| row.chunks_exact(3).step_by(4))
+        .map(luma)
+        .collect();
     mean(&samples)
 }
 

@@ -26,9 +26,8 @@ fn sharpness(luma: &[f32], size: usize) -> f32 {
     for y in from..to {
         for x in from..to {
             let at = y * size + x;
-            let value = f64::from(
-                luma[at - 1] + luma[at + 1] + luma[at - size] + luma[at + size] - 4.0 * luma[at],
-            );
+            let value =
+                f64::from(luma[at - 1] + luma[at + 1] + luma[at - size] + luma[at + size] - 4.0 * luma[at]);
             sum += value;
             squares += value * value;
             n += 1.0;

@@ -19,7 +19,9 @@ const MOST_BYTES: u64 = 512 * 1024 * 1024;
 /// Why there is no runtime.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RuntimeError {
-    #[error("ONNX Runtime ({NAME}) was not found; run models/fetch-runtime once, or set ORT_DYLIB_PATH. Looked at: {looked}")]
+    #[error(
+        "ONNX Runtime ({NAME}) was not found; run models/fetch-runtime once, or set ORT_DYLIB_PATH. Looked at: {looked}"
+    )]
     Missing { looked: String },
     #[error("ONNX Runtime at {path} cannot be loaded: {cause}; run models/fetch-runtime to replace it")]
     Unusable { path: PathBuf, cause: String },

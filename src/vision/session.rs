@@ -16,9 +16,13 @@ pub enum NetError {
     Pack(#[from] PackError),
     #[error("{net}: ONNX Runtime says: {cause}")]
     Onnx { net: String, cause: String },
-    #[error("{net}: the output {output:?} named in the manifest is missing or has another size than {wanted}")]
+    #[error(
+        "{net}: the output {output:?} named in the manifest is missing or has another size than {wanted}"
+    )]
     Output { net: String, output: String, wanted: usize },
-    #[error("{net}: the self-test answered {found} where {wanted} ± {tolerance} is right (value {at}): colour order, range or runtime are wrong")]
+    #[error(
+        "{net}: the self-test answered {found} where {wanted} ± {tolerance} is right (value {at}): colour order, range or runtime are wrong"
+    )]
     Golden { net: String, at: usize, found: f32, wanted: f32, tolerance: f32 },
     #[error("{net}: the output is not a number")]
     NotANumber { net: String },
@@ -42,7 +46,8 @@ impl Net {
         let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = file.read()?;
         let environment = &runtime::load()?.environment;
-        let session = build(environment, &bytes).map_err(|cause| NetError::Onnx { net: name.clone(), cause })?;
+        let session =
+            build(environment, &bytes).map_err(|cause| NetError::Onnx { net: name.clone(), cause })?;
         if file.outputs.len() != sizes.len() {
             let output = file.outputs.join(", ");
             return Err(NetError::Output { net: name, output, wanted: sizes.len() });
@@ -119,11 +124,7 @@ impl Net {
     ///
     /// # Errors
     /// [`NetError::Golden`].
-    pub fn prove(
-        &mut self,
-        file: &NetFile,
-        pick: impl Fn(&[Vec<f32>]) -> Vec<f32>,
-    ) -> Result<(), NetError> {
+    pub fn prove(&mut self, file: &NetFile, pick: impl Fn(&[Vec<f32>]) -> Vec<f32>) -> Result<(), NetError> {
         let found = pick(&self.run(&synthetic_picture(self.size()))?);
         for (at, wanted) in file.golden.values.iter().enumerate() {
             let found = found.get(at).copied().unwrap_or(f32::NAN);

@@ -91,7 +91,14 @@ impl Worker {
             warn!(camera = %view.camera, bed = %request.bed, "The bed's zone lies outside the picture; check the configuration.");
             return nothing(Reason::NoPicture);
         };
-        match see(&mut self.eyes, &zone, view.empty.as_ref(), self.dark_below, &request.gallery, &request.stay) {
+        match see(
+            &mut self.eyes,
+            &zone,
+            view.empty.as_ref(),
+            self.dark_below,
+            &request.gallery,
+            &request.stay,
+        ) {
             Ok(scene) => {
                 debug!(bed = %request.bed, scene = ?scene, "Looked.");
                 let crop = self.keep_crops.then(|| crop(&zone)).flatten();

@@ -51,7 +51,8 @@ pub fn key_id(key: &VerifyingKey) -> String {
 impl Envelope {
     pub fn sign(key: &SigningKey, payload_type: &str, payload: Vec<u8>) -> Envelope {
         let signature = key.sign(&pae(payload_type, &payload));
-        let entry = SignatureEntry { keyid: key_id(&key.verifying_key()), sig: signature.to_bytes().to_vec() };
+        let entry =
+            SignatureEntry { keyid: key_id(&key.verifying_key()), sig: signature.to_bytes().to_vec() };
         Envelope { payload, payload_type: payload_type.to_owned(), signatures: vec![entry] }
     }
 

@@ -40,15 +40,14 @@ pub fn key_pair() -> ([u8; 32], [u8; 32]) {
 /// [`SealError::Key`], [`SealError::Seal`].
 pub fn seal(public: &[u8; 32], place: &[u8], crop: &[u8]) -> Result<Vec<u8>, SealError> {
     let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(public).map_err(|_| SealError::Key)?;
-    let (encapsulated, sealed) =
-        hpke::single_shot_seal::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &public,
-            INFO,
-            crop,
-            place,
-        )
-        .map_err(|_| SealError::Seal)?;
+    let (encapsulated, sealed) = hpke::single_shot_seal::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+        &OpModeS::Base,
+        &public,
+        INFO,
+        crop,
+        place,
+    )
+    .map_err(|_| SealError::Seal)?;
     let mut bytes = encapsulated.to_bytes().to_vec();
     bytes.extend_from_slice(&sealed);
     Ok(bytes)

@@ -91,10 +91,8 @@ pub fn check(envelope: &Envelope, key: &VerifyingKey) -> Result<Checked, BadStat
 }
 
 fn link(payload: &[u8]) -> String {
-    let digest = Sha256::new()
-        .chain_update(b"bedcheck-link-v1")
-        .chain_update(pae(STATEMENT_TYPE, payload))
-        .finalize();
+    let digest =
+        Sha256::new().chain_update(b"bedcheck-link-v1").chain_update(pae(STATEMENT_TYPE, payload)).finalize();
     hex::encode(digest)
 }
 

@@ -119,9 +119,12 @@ fn measure(stopwatch: &Stopwatch, eyes: &mut Eyes, bytes: &[u8], start_up: f64) 
     let embed = stopwatch.median(|| note(eyes.embed(face).map(drop).map_err(Into::into)));
     let matching = stopwatch.median(|| drop(gallery.nearest_other(&probe, &anybody)));
     let bare = eyes.bare();
-    let bare_detector = stopwatch.median(|| note(bare.detector.run_tensor(&tensors[0]).map(drop).map_err(Into::into)));
-    let bare_mesh = stopwatch.median(|| note(bare.mesh.run_tensor(&tensors[1]).map(drop).map_err(Into::into)));
-    let bare_embedder = stopwatch.median(|| note(bare.embedder.run_tensor(&tensors[2]).map(drop).map_err(Into::into)));
+    let bare_detector =
+        stopwatch.median(|| note(bare.detector.run_tensor(&tensors[0]).map(drop).map_err(Into::into)));
+    let bare_mesh =
+        stopwatch.median(|| note(bare.mesh.run_tensor(&tensors[1]).map(drop).map_err(Into::into)));
+    let bare_embedder =
+        stopwatch.median(|| note(bare.embedder.run_tensor(&tensors[2]).map(drop).map_err(Into::into)));
     if let Some(failure) = failure {
         return Err(failure);
     }
@@ -155,7 +158,8 @@ fn runs(eyes: &mut Eyes) -> [u64; 3] {
 fn gallery(eyes: &Eyes, probe: &[f32]) -> anyhow::Result<(Gallery, StayId)> {
     let mut gallery = Gallery::new(eyes.manifest.embedder.metric);
     for person in 0..PEOPLE {
-        let shifted = probe.iter().enumerate().map(|(at, value)| value + ((at * person) % 7) as f32 * 0.01).collect();
+        let shifted =
+            probe.iter().enumerate().map(|(at, value)| value + ((at * person) % 7) as f32 * 0.01).collect();
         gallery.enrol(StayId::new(format!("S{person}"))?, Private::new(shifted));
     }
     Ok((gallery, StayId::new("S0")?))
@@ -167,7 +171,10 @@ struct Stopwatch {
 }
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures finer than the milliseconds of base::clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a benchmark measures finer than the milliseconds of base::clock"
+    )]
     fn new(runs: usize) -> Stopwatch {
         Stopwatch { began: std::time::Instant::now(), runs: runs.clamp(1, 100_000) }
     }

@@ -48,7 +48,10 @@ impl Device {
             DeviceCommand::Request { state, device, ward, out } => {
                 let request = identity::request(&state, &device, &ward).map_err(Ending::config)?;
                 write_owner_only(&out, &serde_json::to_vec_pretty(&request)?).map_err(Ending::failed)?;
-                say(format!("请求文件 · request: {} (send it to the platform's administrator)", out.display()));
+                say(format!(
+                    "请求文件 · request: {} (send it to the platform's administrator)",
+                    out.display()
+                ));
             }
             DeviceCommand::Accept { state, bundle } => {
                 let bundle = identity::accept(&state, &bundle).map_err(Ending::config)?;

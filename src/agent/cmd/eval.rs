@@ -81,17 +81,27 @@ impl Faces {
         });
         drop(everyone);
         if let Some(names) = cohort {
-            let members: Vec<&Sample> = samples.iter().filter(|sample| names.contains(&sample.person)).collect();
+            let members: Vec<&Sample> =
+                samples.iter().filter(|sample| names.contains(&sample.person)).collect();
             answer["cohort"] = self::cohort(&members, metric, &at_1e3)?;
         }
-        if self.json { say_json(&answer)? } else { table(&answer) }
+        if self.json {
+            say_json(&answer)?
+        } else {
+            table(&answer)
+        }
         Ok(Code::Fine)
     }
 
-    fn embed(&self, files: Vec<(String, PathBuf)>) -> anyhow::Result<(Vec<Sample>, crate::vision::manifest::Metric)> {
+    fn embed(
+        &self,
+        files: Vec<(String, PathBuf)>,
+    ) -> anyhow::Result<(Vec<Sample>, crate::vision::manifest::Metric)> {
         let metric = self.pack.open()?.manifest.embedder.metric;
         let progress = ProgressBar::new(files.len() as u64);
-        progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} 图片 pictures, {per_sec}, 剩余 left {eta}")?);
+        progress.set_style(ProgressStyle::with_template(
+            "{bar:40} {pos}/{len} 图片 pictures, {per_sec}, 剩余 left {eta}",
+        )?);
         let next = AtomicUsize::new(0);
         let results = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..self.threads.clamp(1, 64))
@@ -128,11 +138,16 @@ impl Faces {
 }
 
 fn names(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     Ok(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
 }
 
-fn cohort(members: &[&Sample], metric: crate::vision::manifest::Metric, global: &AtFmr) -> anyhow::Result<Value> {
+fn cohort(
+    members: &[&Sample],
+    metric: crate::vision::manifest::Metric,
+    global: &AtFmr,
+) -> anyhow::Result<Value> {
     let mut pairs = all_pairs(members, metric);
     let fmr: Rate = pairs.fmr_at(global.threshold);
     let alone = || Ending::failed("the cohort has fewer than two people of this set");

@@ -32,11 +32,24 @@ impl Look {
         }
         let mut table = Table::new();
         table.load_preset(presets::UTF8_BORDERS_ONLY);
-        table.set_header(["人脸 face", "x", "y", "宽 width", "高 height", "roll°", "yaw°", "pitch°", "置信 score", "清晰 sharp", "亮度 luma"]);
+        table.set_header([
+            "人脸 face",
+            "x",
+            "y",
+            "宽 width",
+            "高 height",
+            "roll°",
+            "yaw°",
+            "pitch°",
+            "置信 score",
+            "清晰 sharp",
+            "亮度 luma",
+        ]);
         for (number, face) in faces.iter().enumerate() {
             let [left, top, right, bottom] = face.mesh.bounds();
             let (pose, q) = (face.mesh.pose(), face.quality);
-            let cells = [left, top, right - left, bottom - top, pose.roll, q.yaw, q.pitch].map(|v| format!("{v:.0}"));
+            let cells =
+                [left, top, right - left, bottom - top, pose.roll, q.yaw, q.pitch].map(|v| format!("{v:.0}"));
             let more = [format!("{:.2}", q.score), format!("{:.0}", q.sharpness), format!("{:.0}", q.luma)];
             table.add_row([(number + 1).to_string()].into_iter().chain(cells).chain(more));
         }

@@ -132,9 +132,7 @@ pub(crate) fn assets(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let installed = program.parent().map(|folder| folder.join("../share/bedcheck/assets"));
     let beside = program.ancestors().map(|folder| folder.join("assets"));
-    installed
-        .into_iter()
-        .chain(beside)
-        .find(|folder| folder.join("roster").is_dir())
-        .ok_or_else(|| Ending::config("the demo's pictures were not found; name their folder with --assets DIR").into())
+    installed.into_iter().chain(beside).find(|folder| folder.join("roster").is_dir()).ok_or_else(|| {
+        Ending::config("the demo's pictures were not found; name their folder with --assets DIR").into()
+    })
 }

@@ -46,18 +46,18 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> anyhow::Result<Code> {
         let settings = config::read(&self.config).map_err(Ending::config)?;
-        let roster = csv_roster::read(&settings.roster, Clock::system().now().wall).map_err(Ending::config)?;
+        let roster =
+            csv_roster::read(&settings.roster, Clock::system().now().wall).map_err(Ending::config)?;
         let eyes = tasks::open_eyes(&settings)?;
         eyes.rule(&settings.fmr).map_err(Ending::config)?;
         let beds: Vec<&str> = settings.beds.iter().map(|bed| bed.id.as_str()).collect();
-        let unseen: Vec<&str> = roster
-            .entries
-            .iter()
-            .map(|entry| entry.bed.as_str())
-            .filter(|bed| !beds.contains(bed))
-            .collect();
+        let unseen: Vec<&str> =
+            roster.entries.iter().map(|entry| entry.bed.as_str()).filter(|bed| !beds.contains(bed)).collect();
         if !unseen.is_empty() {
-            say(format!("注意：这些床位没有摄像头 · beds of the roster without a camera: {}", unseen.join(", ")));
+            say(format!(
+                "注意：这些床位没有摄像头 · beds of the roster without a camera: {}",
+                unseen.join(", ")
+            ));
         }
         say(format!(
             "配置正确 · configuration is good: {} 摄像头 cameras, {} 床位 beds, {} 在院 stays, {} {}",

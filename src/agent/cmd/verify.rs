@@ -39,7 +39,9 @@ impl Verify {
             Ok(faces) => faces,
             Err(reason) => {
                 if self.json {
-                    say_json(&json!({ "match": false, "score": null, "threshold": rule.match_at, "fmr": rule.fmr, "reason": reason.to_string() }))?;
+                    say_json(
+                        &json!({ "match": false, "score": null, "threshold": rule.match_at, "fmr": rule.fmr, "reason": reason.to_string() }),
+                    )?;
                     return Ok(Code::Failed);
                 }
                 return Err(Ending::failed(reason).into());
@@ -49,10 +51,15 @@ impl Verify {
         let score = eyes.manifest.embedder.metric.similarity(&a, &b);
         let is_match = score >= rule.match_at;
         if self.json {
-            say_json(&json!({ "match": is_match, "score": score, "threshold": rule.match_at, "fmr": rule.fmr }))?;
+            say_json(
+                &json!({ "match": is_match, "score": score, "threshold": rule.match_at, "fmr": rule.fmr }),
+            )?;
         } else {
             let verdict = if is_match { "一致 · match" } else { "不一致 · no match" };
-            say(format!("{verdict}   相似度 score {score:.3}   阈值 threshold {:.3}   误识率 FMR {}", rule.match_at, rule.fmr));
+            say(format!(
+                "{verdict}   相似度 score {score:.3}   阈值 threshold {:.3}   误识率 FMR {}",
+                rule.match_at, rule.fmr
+            ));
         }
         Ok(Code::Fine)
     }
@@ -61,7 +68,14 @@ impl Verify {
 fn sole_face(eyes: &mut Eyes, path: &Path) -> anyhow::Result<Face> {
     let picture = picture::read(path)?;
     // Any picture may be compared here; the gate against accusations is the patrol's.
-    let lenient = QualityRule { min_width_px: 32.0, max_yaw: 60.0, max_pitch: 60.0, min_sharpness: 0.0, min_luma: 10.0, min_score: 0.4 };
+    let lenient = QualityRule {
+        min_width_px: 32.0,
+        max_yaw: 60.0,
+        max_pitch: 60.0,
+        min_sharpness: 0.0,
+        min_luma: 10.0,
+        min_score: 0.4,
+    };
     only_face(eyes, &picture, &lenient).map_err(|error| match error {
         SoleFaceError::Unusable((chinese, english)) => {
             anyhow::anyhow!("{}: {chinese} / {english}", path.display())

@@ -61,7 +61,10 @@ impl Demo {
     async fn play(self) -> anyhow::Result<Code> {
         let show = Show::new(self.json);
         let assets = assets(self.assets.as_deref())?;
-        let temporary = tempfile::Builder::new().prefix("bedcheck-demo-").tempdir().context("cannot make a temporary folder")?;
+        let temporary = tempfile::Builder::new()
+            .prefix("bedcheck-demo-")
+            .tempdir()
+            .context("cannot make a temporary folder")?;
         let home = self.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
         let home = std::path::absolute(home)?;
 
@@ -80,7 +83,10 @@ impl Demo {
         show.step(3, "加载模型并自检 · loading and proving the face pack");
         let config_file = home.join("config.toml");
         let models = self.models.as_deref().map(std::path::absolute).transpose()?;
-        let settings = configure(&config_file, &ward::config(&assets, &state, models.as_deref(), Pace::of(Duration::ZERO)))?;
+        let settings = configure(
+            &config_file,
+            &ward::config(&assets, &state, models.as_deref(), Pace::of(Duration::ZERO)),
+        )?;
         let mut eyes = tasks::open_eyes(&settings)?;
 
         show.step(4, "登记病人 · enrolling the demo patients");

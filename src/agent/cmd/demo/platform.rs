@@ -187,7 +187,9 @@ async fn serve(folder: &Path, devices: &str, dashboard: &str) -> anyhow::Result<
             if let Some(mut stderr) = child.stderr.take() {
                 let _ = stderr.read_to_string(&mut message).await;
             }
-            return Err(Ending::failed(format!("the platform did not start ({status}): {}", message.trim())).into());
+            return Err(
+                Ending::failed(format!("the platform did not start ({status}): {}", message.trim())).into()
+            );
         }
         if waited > START {
             anyhow::bail!("the platform did not start within {START:?}");
@@ -199,13 +201,17 @@ async fn serve(folder: &Path, devices: &str, dashboard: &str) -> anyhow::Result<
 
 /// One GET over plain HTTP on loopback, where the dashboard is; reqwest is built without anything but our TLS.
 async fn fetch(base: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-    let authority = base.strip_prefix("http://").context("the dashboard's address must begin with http://")?;
+    let authority =
+        base.strip_prefix("http://").context("the dashboard's address must begin with http://")?;
     let mut stream = TcpStream::connect(authority).await?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MOST_ANSWER).read_to_end(&mut answer).await?;
-    let split = answer.windows(4).position(|four| four == b"\r\n\r\n").context("the dashboard answered without a header")?;
+    let split = answer
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .context("the dashboard answered without a header")?;
     let status = String::from_utf8_lossy(&answer[..split]).lines().next().unwrap_or_default().to_owned();
     anyhow::ensure!(status.contains(" 200 "), "the dashboard answered {status:?}");
     Ok(answer.split_off(split + 4))

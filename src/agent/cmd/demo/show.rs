@@ -88,7 +88,11 @@ impl Show {
             ]);
         }
         say(table);
-        say(if all_good { "全部符合预期 · everything as expected" } else { "与预期不符 · NOT as expected" });
+        say(if all_good {
+            "全部符合预期 · everything as expected"
+        } else {
+            "与预期不符 · NOT as expected"
+        });
         Ok(all_good)
     }
 

@@ -37,7 +37,14 @@ pub const BEDS: [BedStory; 10] = [
     bed("03", "cam-2", true, ("本人在床，斜躺 215°", "the patient, at an odd angle"), "Verified", None),
     bed("04", "cam-2", false, ("连续数轮不在床", "absent over several rounds"), "Absent", Some(HangingBed)),
     bed("05", "cam-3", true, ("他人冒名", "another person in the bed"), "Mismatch", Some(Impersonation)),
-    bed("06", "cam-3", false, ("蒙头，看不到脸", "face hidden under the blanket"), "FaceHidden", Some(NotVerified)),
+    bed(
+        "06",
+        "cam-3",
+        false,
+        ("蒙头，看不到脸", "face hidden under the blanket"),
+        "FaceHidden",
+        Some(NotVerified),
+    ),
     bed("07", "cam-4", true, ("与 08 床对调", "swapped with bed 08"), "WrongBed", Some(WrongBed)),
     bed("08", "cam-4", false, ("与 07 床对调", "swapped with bed 07"), "WrongBed", Some(WrongBed)),
     bed("09", "cam-5", true, ("画面太暗", "picture too dark"), "Inconclusive", Some(NotVerified)),
@@ -134,7 +141,10 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) ->
         let recorded = if folder.is_dir() { folder } else { folder.with_extension("mjpeg") };
         let empty = assets.join("ward/empty").join(format!("{camera}.jpg"));
         let (recorded, empty) = (quoted(&recorded), quoted(&empty));
-        let _ = write!(text, "\n[[camera]]\nid = \"{camera}\"\nrecorded = {recorded}\nfps = 4\nempty = {empty}\n");
+        let _ = write!(
+            text,
+            "\n[[camera]]\nid = \"{camera}\"\nrecorded = {recorded}\nfps = 4\nempty = {empty}\n"
+        );
     }
     for bed in &BEDS {
         let x = if bed.is_left { 20 } else { 660 };
