@@ -1,5 +1,7 @@
 //! The platform through its ports: real TLS on loopback, a real journal on the other side.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test fail by panicking")]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -479,6 +481,37 @@ async fn the_page_reads_without_script_in_both_languages() {
         assert_eq!(world.ask(path, None).await.0, 200, "{path}");
     }
     world.end().await;
+}
+
+#[test]
+fn the_program_says_what_is_wrong_and_ends_with_a_code_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("p");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bedcheck-platform"))
+            .args(arguments)
+            .arg("--dir")
+            .arg(&dir)
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, message) = run(&["serve"]);
+    assert_eq!((code, message.lines().count()), (78, 1));
+    assert!(message.contains("bedcheck-platform init"), "{message}");
+    assert_eq!(run(&["init"]).0, 0);
+    assert_eq!(run(&["init"]).0, 78);
+    assert_eq!(run(&["device", "revoke", "--device", "nobody"]).0, 1);
+    assert_eq!(run(&["serve", "--dashboard", "0.0.0.0:0"]).0, 78);
+    assert_eq!(run(&["serve", "--grace", "soon"]).0, 64);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, message) = run(&["serve", "--devices", &address, "--dashboard", "127.0.0.1:0"]);
+    assert_eq!(code, 1);
+    assert!(message.contains("another program uses this port"), "{message}");
+    std::fs::remove_file(dir.join("platform.db")).unwrap();
+    let (code, message) = run(&["serve"]);
+    assert!(code == 78 && message.contains("no platform.db"), "{code} {message}");
 }
 
 async fn open_kinds(world: &World) -> Vec<String> {

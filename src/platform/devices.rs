@@ -12,6 +12,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
+use crate::platform::cases::{self, Own};
 use crate::platform::db::{Database, DatabaseError};
 use crate::platform::keys::{DEVICE_LIFE, KeyError, Keys, uri};
 use crate::wire::dsse::Envelope;
@@ -129,6 +130,10 @@ pub fn revoke(db: &Database, device: &DeviceId, now: Wall) -> Result<bool, Datab
             "UPDATE device SET revoked_ms = coalesce(revoked_ms, ?2) WHERE device = ?1",
             params![device.as_str(), now.0],
         )?;
+        // Nothing is expected of it any more; what its chain did stays open.
+        for kind in [Own::Silence, Own::NoRound] {
+            cases::end(tx, device, kind, now)?;
+        }
         Ok(known == 1)
     })
 }

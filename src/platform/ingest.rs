@@ -10,26 +10,20 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use rusqlite::{Transaction, params};
 use tokio::sync::{Semaphore, watch};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use crate::base::clock::{Clock, Wall};
+use crate::base::clock::Clock;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
-use crate::domain::Finding;
 use crate::net::server::PeerCertificate;
+use crate::platform::accept;
 use crate::platform::cases::{self, Own};
-use crate::platform::chain::{self, Believed, Place};
+use crate::platform::chain;
 use crate::platform::db::{Database, DatabaseError};
-use crate::platform::devices::{self, Registered};
-use crate::platform::ledger::{self, Source};
-use crate::wire::batch::{
-    Answer, Batch, Head, ItemResult, MOST_BYTES, MOST_ITEMS, Problem, RECEIPT_TYPE, Receipt,
-};
+use crate::platform::devices;
+use crate::wire::batch::{Answer, Batch, MOST_BYTES, MOST_ITEMS, Problem, RECEIPT_TYPE};
 use crate::wire::dsse::Envelope;
-use crate::wire::event::{Report, RosterSeen};
-use crate::wire::statement::NO_LINK;
 
 /// Batches worked on at once: each holds up to 8 MiB.
 const MOST_AT_ONCE: usize = 16;
@@ -168,7 +162,7 @@ async fn receive(ingest: &Arc<Ingest>, request: Request) -> Result<Answer, Refus
     let worker = ingest.clone();
     let work = move || {
         let _held = (place, turn);
-        accept(&worker, &device, &fingerprint, &bytes)
+        take_batch(&worker, &device, &fingerprint, &bytes)
     };
     // The work goes on if the peer leaves: a transaction is never cut in the middle.
     tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Busy)?
@@ -221,7 +215,12 @@ impl Drop for Turn {
     }
 }
 
-fn accept(ingest: &Ingest, device: &DeviceId, fingerprint: &str, bytes: &[u8]) -> Result<Answer, Refusal> {
+fn take_batch(
+    ingest: &Ingest,
+    device: &DeviceId,
+    fingerprint: &str,
+    bytes: &[u8],
+) -> Result<Answer, Refusal> {
     let now = ingest.clock.now().wall;
     let registered = ingest.db.read(|connection| devices::find(connection, device))?;
     let registered = registered
@@ -249,174 +248,52 @@ fn accept(ingest: &Ingest, device: &DeviceId, fingerprint: &str, bytes: &[u8]) -
             }
         }
     }
-    let receipt = ingest.db.write(|tx| commit(tx, device, &items, now))?.ok_or(Refusal::NotAdmitted)?;
+    let receipt =
+        ingest.db.write(|tx| accept::commit(tx, device, &items, now))?.ok_or(Refusal::NotAdmitted)?;
     ingest.changes.send_modify(|count| *count += 1);
     let payload = serde_json::to_vec(&receipt).map_err(Refusal::Receipt)?;
     Ok(Answer { receipt: Envelope::sign(&ingest.receipt_key, RECEIPT_TYPE, payload) })
 }
 
-/// Everything of one batch in one transaction; `None` when the device was revoked meanwhile.
-fn commit(
-    tx: &Transaction<'_>,
-    device: &DeviceId,
-    items: &[Believed],
-    now: Wall,
-) -> rusqlite::Result<Option<Receipt>> {
-    let Some(mut registered) = devices::find(tx, device)?.filter(|known| !known.revoked) else {
-        return Ok(None);
-    };
-    let mut results = Vec::with_capacity(items.len());
-    for (at, item) in items.iter().enumerate() {
-        let place = chain::find_place(tx, device, registered.epoch.as_deref(), &item.checked)?;
-        if at == 0 {
-            note_gap(tx, device, place, now)?;
-        }
-        match place {
-            Place::NewEpoch => {
-                begin_epoch(tx, device, &mut registered, &item.checked.statement.epoch, now)?;
-                keep(tx, device, item, &registered, now)?;
-            }
-            Place::Next => keep(tx, device, item, &registered, now)?,
-            Place::Fork => {
-                chain::quarantine(tx, device, item, now)?;
-                cases::raise(tx, device, Own::ChainFork, now)?;
-                warn!(%device, seq = item.checked.statement.seq, "A chain forked.");
-            }
-            Place::Known | Place::Ahead => {}
-        }
-        count(tx, device, place)?;
-        results.push(ItemResult { seq: item.checked.statement.seq, fate: place.fate() });
-    }
-    let said = items.iter().map(|item| item.checked.statement.t_wall).max();
-    ledger::heard(tx, device, said, now)?;
-    let epoch = items.last().map(|item| item.checked.statement.epoch.clone()).or(registered.epoch);
-    let head = head_of(tx, device, epoch.unwrap_or_default())?;
-    Ok(Some(Receipt { v: 1, device: device.clone(), head, received: now, results }))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Where the device must go on: the head of the epoch it spoke of, also when we have nothing of it.
-fn head_of(tx: &Transaction<'_>, device: &DeviceId, epoch: String) -> rusqlite::Result<Head> {
-    Ok(chain::head(tx, device, &epoch)?.unwrap_or(Head { epoch, seq: 0, link: NO_LINK.to_owned() }))
-}
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_too_large_and_not_merely_broken() {
+        let full = body(Body::from(vec![b' '; MOST_BYTES * 2])).await;
+        assert_eq!(full.unwrap().len(), MOST_BYTES * 2);
+        let refused = body(Body::from(vec![b' '; MOST_BYTES * 2 + 1])).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
 
-/// One batch ahead of the head is an old batch or a restored platform; two in a row is a gap.
-fn note_gap(tx: &Transaction<'_>, device: &DeviceId, first: Place, now: Wall) -> rusqlite::Result<()> {
-    if first != Place::Ahead {
-        tx.execute(
-            "UPDATE device SET gap_starts = 0 WHERE device = ?1 AND gap_starts > 0",
-            [device.as_str()],
-        )?;
-        cases::end(tx, device, Own::ChainGap, now)?;
-        return Ok(());
+    #[test]
+    fn a_device_has_two_places_and_gets_them_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Database::open(&folder.path().join("p.db")).unwrap();
+        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let ingest = Arc::new(Ingest::new(db, Clock::system(), key, watch::channel(0).0));
+        let (one, other) = (DeviceId::new("a").unwrap(), DeviceId::new("b").unwrap());
+        let first = Turn::take(&ingest, &one).unwrap();
+        let _second = Turn::take(&ingest, &one).unwrap();
+        assert!(Turn::take(&ingest, &one).is_none());
+        assert!(Turn::take(&ingest, &other).is_some());
+        drop(first);
+        assert!(Turn::take(&ingest, &one).is_some());
+        assert_eq!(ingest.busy.lock().unwrap().len(), 1);
     }
-    let starts: i64 = tx.query_row(
-        "UPDATE device SET gap_starts = gap_starts + 1 WHERE device = ?1 RETURNING gap_starts",
-        [device.as_str()],
-        |row| row.get(0),
-    )?;
-    if starts >= 2 {
-        cases::raise(tx, device, Own::ChainGap, now)?;
-        warn!(%device, "A chain has a gap.");
-    }
-    Ok(())
-}
 
-fn begin_epoch(
-    tx: &Transaction<'_>,
-    device: &DeviceId,
-    registered: &mut Registered,
-    epoch: &str,
-    now: Wall,
-) -> rusqlite::Result<()> {
-    if registered.epoch.is_some() {
-        cases::raise(tx, device, Own::ChainNewEpoch, now)?;
+    #[test]
+    fn a_busy_platform_says_when_to_come_back() {
+        let answer = Refusal::DeviceBusy.answer();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()[header::RETRY_AFTER]),
+            (429, &"1".parse().unwrap())
+        );
+        let answer = Refusal::Busy.answer();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()[header::RETRY_AFTER]),
+            (503, &"2".parse().unwrap())
+        );
     }
-    info!(%device, epoch, "A device began a chain.");
-    tx.execute("UPDATE device SET epoch = ?2 WHERE device = ?1", [device.as_str(), epoch])?;
-    registered.epoch = Some(epoch.to_owned());
-    Ok(())
-}
-
-fn count(tx: &Transaction<'_>, device: &DeviceId, place: Place) -> rusqlite::Result<()> {
-    let column = match place {
-        Place::Next | Place::NewEpoch => "accepted",
-        Place::Known => "duplicates",
-        Place::Fork => "forks",
-        Place::Ahead => return Ok(()),
-    };
-    tx.execute(&format!("UPDATE device SET {column} = {column} + 1 WHERE device = ?1"), [device.as_str()])?;
-    Ok(())
-}
-
-/// Appends an item to the chain and lets it take effect.
-fn keep(
-    tx: &Transaction<'_>,
-    device: &DeviceId,
-    item: &Believed,
-    registered: &Registered,
-    now: Wall,
-) -> rusqlite::Result<()> {
-    let is_new = chain::append(tx, device, item, now)?;
-    let Some(event) = &item.event else {
-        cases::raise(tx, device, Own::Unreadable, now)?;
-        warn!(%device, seq = item.checked.statement.seq, "A signed body is not understood.");
-        return Ok(());
-    };
-    if !is_new {
-        return Ok(());
-    }
-    let epoch = item.checked.statement.epoch.as_str();
-    match &event.data {
-        Report::Hello(hello) => {
-            tx.execute(
-                "UPDATE device SET version = ?2, mode = ?3 WHERE device = ?1",
-                params![device.as_str(), hello.version, hello.mode],
-            )?;
-            Ok(())
-        }
-        Report::Roster(roster) => replace_roster(tx, device, roster),
-        Report::Finding(Finding::RoundBegun(plan)) => {
-            ledger::begin_round(tx, device, epoch, plan, now, registered.round_every)
-        }
-        Report::Finding(Finding::Checked(result)) => {
-            let has_evidence = item.evidence.is_some();
-            ledger::settle(
-                tx,
-                device,
-                result,
-                &Source { epoch, event: &event.id, has_evidence, received: now },
-            )
-        }
-        Report::Finding(Finding::Exception(change)) => cases::take(tx, device, change),
-        Report::Beat(beat) => {
-            let cameras = serde_json::to_string(&beat.cameras).unwrap_or_default();
-            tx.execute(
-                "UPDATE device SET stored_faces = ?2, unsent = ?3, cameras = ?4 WHERE device = ?1",
-                params![
-                    device.as_str(),
-                    i64::try_from(beat.stored_faces).unwrap_or(i64::MAX),
-                    i64::try_from(beat.unsent).unwrap_or(i64::MAX),
-                    cameras,
-                ],
-            )?;
-            Ok(())
-        }
-    }
-}
-
-fn replace_roster(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen) -> rusqlite::Result<()> {
-    tx.execute("DELETE FROM roster WHERE device = ?1", [device.as_str()])?;
-    for row in &roster.stays {
-        tx.execute(
-            "INSERT OR REPLACE INTO roster VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                device.as_str(),
-                row.bed.as_str(),
-                row.stay.as_str(),
-                row.masked_name,
-                i64::try_from(row.templates).unwrap_or(i64::MAX),
-            ],
-        )?;
-    }
-    Ok(())
 }

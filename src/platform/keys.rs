@@ -40,7 +40,7 @@ pub enum KeyError {
     )]
     Exists(PathBuf),
     #[error(
-        "{path} is missing or unreadable ({cause}): make the folder with `bedcheck-platform init --dir {dir}`"
+        "{path} is missing or unreadable ({cause}): make a new folder with `bedcheck-platform init --dir {dir}`, or restore the file"
     )]
     Incomplete { dir: PathBuf, path: PathBuf, cause: FileError },
     #[error("{0} does not hold a key of the right length: restore it from a backup")]

@@ -12,6 +12,7 @@
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every refusal of a chain (gap, fork, changed body) becomes a case and never a jam.
 
+pub mod accept;
 pub mod cases;
 pub mod chain;
 pub mod cmd;

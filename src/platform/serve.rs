@@ -80,6 +80,8 @@ pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Re
     let keys = Keys::read(&settings.dir)?;
     let db = open_database(&settings.dir)?;
     let tls = tls::server(&keys.server_identity())?;
+    // A former life's addresses would send whoever waits for the file to closed ports.
+    let _ = std::fs::remove_file(settings.dir.join("addresses.json"));
     let dashboard_port = listen_on_loopback(&settings.dashboard).await?;
     let device_port = server::listen(&settings.devices).await?;
     let (devices, dashboard) = (device_port.local_addr()?, dashboard_port.local_addr()?);
@@ -87,8 +89,7 @@ pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Re
     let (changes, changed) = watch::channel(0);
     let since = clock.now().wall;
     let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), keys.receipt, changes.clone()));
-    let page =
-        Arc::new(Dashboard::new(db.clone(), clock.clone(), keys.evidence_private, changed, dashboard.port()));
+    let page = Arc::new(Dashboard::new(db.clone(), clock.clone(), keys.evidence_private, changed));
     let sweep = sweep(db, clock, Overdue { since, grace: settings.grace }, changes, stopping.clone());
     let tasks = vec![
         supervise::task(

@@ -13,7 +13,7 @@ mod words;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -33,8 +33,6 @@ pub struct Dashboard {
     clock: Clock,
     evidence_key: [u8; 32],
     changed: watch::Receiver<u64>,
-    /// The only values of `Host` that are answered.
-    hosts: Vec<String>,
 }
 
 impl Dashboard {
@@ -43,10 +41,8 @@ impl Dashboard {
         clock: Clock,
         evidence_key: [u8; 32],
         changed: watch::Receiver<u64>,
-        port: u16,
     ) -> Dashboard {
-        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|name| format!("{name}:{port}")).to_vec();
-        Dashboard { db, clock, evidence_key, changed, hosts }
+        Dashboard { db, clock, evidence_key, changed }
     }
 
     /// The routes of the dashboard.
@@ -63,7 +59,7 @@ impl Dashboard {
             .route("/api/v1/devices", get(api::devices))
             .route("/api/v1/ledger", get(api::ledger))
             .route("/evidence/{device}/{id}", get(evidence::show))
-            .layer(middleware::from_fn_with_state(self.clone(), guard))
+            .layer(middleware::from_fn(guard))
             .with_state(self)
     }
 
@@ -96,8 +92,8 @@ impl IntoResponse for Trouble {
     }
 }
 
-async fn guard(State(dashboard): State<Arc<Dashboard>>, request: Request, next: Next) -> Response {
-    let mut answer = if is_ours(request.headers(), &dashboard.hosts) {
+async fn guard(request: Request, next: Next) -> Response {
+    let mut answer = if is_ours(request.headers(), request.uri().path()) {
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "this dashboard answers only under its own loopback address")
@@ -117,33 +113,52 @@ async fn guard(State(dashboard): State<Arc<Dashboard>>, request: Request, next: 
     answer
 }
 
-fn is_ours(headers: &HeaderMap, hosts: &[String]) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let from = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
-    host.is_some_and(|host| hosts.iter().any(|known| known == host))
-        && from.is_none_or(|from| matches!(from, "same-origin" | "none"))
+/// A name that a foreign page rebinds to 127.0.0.1 stays in `Host`. The port may differ: a tunnel has its own.
+fn is_ours(headers: &HeaderMap, path: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let name = text("host").map(|host| match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    });
+    // Only the page itself may be reached by a link on another site.
+    let is_visit = path == "/" && text("sec-fetch-dest") == Some("document");
+    let is_near = text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    name.is_some_and(|name| matches!(name, "127.0.0.1" | "localhost" | "[::1]")) && (is_near || is_visit)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn asked(headers: &[(&'static str, &'static str)], path: &str) -> bool {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, HeaderValue::from_static(value));
+        }
+        is_ours(&map, path)
+    }
+
     #[test]
-    fn a_foreign_name_or_page_is_not_answered() {
-        let hosts = vec!["127.0.0.1:8080".to_owned()];
-        let asked = |host: &'static str, from: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static(host));
-            if let Some(from) = from {
-                headers.insert("sec-fetch-site", HeaderValue::from_static(from));
-            }
-            is_ours(&headers, &hosts)
-        };
-        assert!(asked("127.0.0.1:8080", None));
-        assert!(asked("127.0.0.1:8080", Some("same-origin")));
-        assert!(!asked("evil.example:8080", None));
-        assert!(!asked("127.0.0.1:80", None));
-        assert!(!asked("127.0.0.1:8080", Some("cross-site")));
-        assert!(!is_ours(&HeaderMap::new(), &hosts));
+    fn a_foreign_name_is_not_answered() {
+        for host in ["127.0.0.1:8080", "localhost:9000", "[::1]:8080", "localhost", "[::1]"] {
+            assert!(asked(&[("host", host)], "/rows"), "{host}");
+        }
+        for host in
+            ["evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1:8080", ""]
+        {
+            assert!(!asked(&[("host", host)], "/rows"), "{host}");
+        }
+        assert!(!asked(&[], "/"));
+    }
+
+    #[test]
+    fn a_foreign_page_may_link_to_the_page_and_take_nothing_from_it() {
+        let host = ("host", "127.0.0.1:8080");
+        let (cross, near) = (("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-origin"));
+        assert!(asked(&[host, near], "/evidence/d/e"));
+        assert!(!asked(&[host, cross, ("sec-fetch-dest", "image")], "/evidence/d/e"));
+        assert!(!asked(&[host, cross, ("sec-fetch-dest", "document")], "/evidence/d/e"));
+        assert!(asked(&[host, cross, ("sec-fetch-dest", "document")], "/"));
+        assert!(!asked(&[host, cross, ("sec-fetch-dest", "iframe")], "/"));
     }
 }

@@ -1,0 +1,181 @@
+//! What a believed batch changes: the chain first, then roster, ledger and cases, all in one transaction.
+
+use rusqlite::{Transaction, params};
+use tracing::{info, warn};
+
+use crate::base::clock::Wall;
+use crate::base::ids::DeviceId;
+use crate::domain::Finding;
+use crate::platform::cases::{self, Own};
+use crate::platform::chain::{self, Believed, Place};
+use crate::platform::devices::{self, Registered};
+use crate::platform::ledger::{self, Source};
+use crate::wire::batch::{Head, ItemResult, Receipt};
+use crate::wire::event::{Report, RosterSeen};
+use crate::wire::statement::NO_LINK;
+
+/// Everything of one batch in one transaction; `None` when the device was revoked meanwhile.
+pub fn commit(
+    tx: &Transaction<'_>,
+    device: &DeviceId,
+    items: &[Believed],
+    now: Wall,
+) -> rusqlite::Result<Option<Receipt>> {
+    let Some(mut registered) = devices::find(tx, device)?.filter(|known| !known.revoked) else {
+        return Ok(None);
+    };
+    let mut results = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let place = chain::find_place(tx, device, registered.epoch.as_deref(), &item.checked)?;
+        if at == 0 {
+            note_gap(tx, device, place, now)?;
+        }
+        match place {
+            Place::NewEpoch => {
+                begin_epoch(tx, device, &mut registered, &item.checked.statement.epoch, now)?;
+                keep(tx, device, item, &registered, now)?;
+            }
+            Place::Next => keep(tx, device, item, &registered, now)?,
+            Place::Fork => {
+                chain::quarantine(tx, device, item, now)?;
+                cases::raise(tx, device, Own::ChainFork, now)?;
+                warn!(%device, seq = item.checked.statement.seq, "A chain forked.");
+            }
+            Place::Known | Place::Ahead => {}
+        }
+        count(tx, device, place)?;
+        results.push(ItemResult { seq: item.checked.statement.seq, fate: place.fate() });
+    }
+    let said = items.iter().map(|item| item.checked.statement.t_wall).max();
+    ledger::heard(tx, device, said, now)?;
+    let epoch = items.last().map(|item| item.checked.statement.epoch.clone()).or(registered.epoch);
+    let head = head_of(tx, device, epoch.unwrap_or_default())?;
+    Ok(Some(Receipt { v: 1, device: device.clone(), head, received: now, results }))
+}
+
+/// Where the device must go on: the head of the epoch it spoke of, also when we have nothing of it.
+fn head_of(tx: &Transaction<'_>, device: &DeviceId, epoch: String) -> rusqlite::Result<Head> {
+    Ok(chain::head(tx, device, &epoch)?.unwrap_or(Head { epoch, seq: 0, link: NO_LINK.to_owned() }))
+}
+
+/// One batch ahead of the head is an old batch or a restored platform; two in a row is a gap.
+fn note_gap(tx: &Transaction<'_>, device: &DeviceId, first: Place, now: Wall) -> rusqlite::Result<()> {
+    if first != Place::Ahead {
+        tx.execute(
+            "UPDATE device SET gap_starts = 0 WHERE device = ?1 AND gap_starts > 0",
+            [device.as_str()],
+        )?;
+        cases::end(tx, device, Own::ChainGap, now)?;
+        return Ok(());
+    }
+    let starts: i64 = tx.query_row(
+        "UPDATE device SET gap_starts = gap_starts + 1 WHERE device = ?1 RETURNING gap_starts",
+        [device.as_str()],
+        |row| row.get(0),
+    )?;
+    if starts >= 2 {
+        cases::raise(tx, device, Own::ChainGap, now)?;
+        warn!(%device, "A chain has a gap.");
+    }
+    Ok(())
+}
+
+fn begin_epoch(
+    tx: &Transaction<'_>,
+    device: &DeviceId,
+    registered: &mut Registered,
+    epoch: &str,
+    now: Wall,
+) -> rusqlite::Result<()> {
+    if registered.epoch.is_some() {
+        cases::raise(tx, device, Own::ChainNewEpoch, now)?;
+    }
+    info!(%device, epoch, "A device began a chain.");
+    tx.execute("UPDATE device SET epoch = ?2 WHERE device = ?1", [device.as_str(), epoch])?;
+    registered.epoch = Some(epoch.to_owned());
+    Ok(())
+}
+
+fn count(tx: &Transaction<'_>, device: &DeviceId, place: Place) -> rusqlite::Result<()> {
+    let column = match place {
+        Place::Next | Place::NewEpoch => "accepted",
+        Place::Known => "duplicates",
+        Place::Fork => "forks",
+        Place::Ahead => return Ok(()),
+    };
+    tx.execute(&format!("UPDATE device SET {column} = {column} + 1 WHERE device = ?1"), [device.as_str()])?;
+    Ok(())
+}
+
+/// Appends an item to the chain and lets it take effect.
+fn keep(
+    tx: &Transaction<'_>,
+    device: &DeviceId,
+    item: &Believed,
+    registered: &Registered,
+    now: Wall,
+) -> rusqlite::Result<()> {
+    let is_new = chain::append(tx, device, item, now)?;
+    let Some(event) = &item.event else {
+        cases::raise(tx, device, Own::Unreadable, now)?;
+        warn!(%device, seq = item.checked.statement.seq, "A signed body is not understood.");
+        return Ok(());
+    };
+    if !is_new {
+        return Ok(());
+    }
+    let epoch = item.checked.statement.epoch.as_str();
+    match &event.data {
+        Report::Hello(hello) => {
+            tx.execute(
+                "UPDATE device SET version = ?2, mode = ?3 WHERE device = ?1",
+                params![device.as_str(), hello.version, hello.mode],
+            )?;
+            Ok(())
+        }
+        Report::Roster(roster) => replace_roster(tx, device, roster),
+        Report::Finding(Finding::RoundBegun(plan)) => {
+            ledger::begin_round(tx, device, epoch, plan, now, registered.round_every)
+        }
+        Report::Finding(Finding::Checked(result)) => {
+            let has_evidence = item.evidence.is_some();
+            ledger::settle(
+                tx,
+                device,
+                result,
+                &Source { epoch, event: &event.id, has_evidence, received: now },
+            )
+        }
+        Report::Finding(Finding::Exception(change)) => cases::take(tx, device, change),
+        Report::Beat(beat) => {
+            let cameras = serde_json::to_string(&beat.cameras).unwrap_or_default();
+            tx.execute(
+                "UPDATE device SET stored_faces = ?2, unsent = ?3, cameras = ?4 WHERE device = ?1",
+                params![
+                    device.as_str(),
+                    i64::try_from(beat.stored_faces).unwrap_or(i64::MAX),
+                    i64::try_from(beat.unsent).unwrap_or(i64::MAX),
+                    cameras,
+                ],
+            )?;
+            Ok(())
+        }
+    }
+}
+
+fn replace_roster(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM roster WHERE device = ?1", [device.as_str()])?;
+    for row in &roster.stays {
+        tx.execute(
+            "INSERT OR REPLACE INTO roster VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                device.as_str(),
+                row.bed.as_str(),
+                row.stay.as_str(),
+                row.masked_name,
+                i64::try_from(row.templates).unwrap_or(i64::MAX),
+            ],
+        )?;
+    }
+    Ok(())
+}
