@@ -15,8 +15,8 @@ use bedcheck::base::clock::{Now, Wall};
 use bedcheck::base::ids::DeviceId;
 use bedcheck::base::supervise::{self, Stop};
 use bedcheck::net::client::{Client, ClientError};
-use bedcheck::net::tls::{self, Identity};
 use bedcheck::net::server;
+use bedcheck::net::tls::{self, Identity};
 use bedcheck::store::{Commit, Journal, Signer};
 use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Answer, Head, RECEIPT_TYPE, Receipt};
@@ -150,7 +150,11 @@ async fn a_busy_platform_says_how_long_to_wait() {
         matches!(error, UplinkError::Busy { status: 503, retry_after: Some(wait) } if wait.as_secs() == 7),
         "{error}"
     );
-    let error = fault(answers((StatusCode::FORBIDDEN, "{\"type\":\"about:blank\",\"title\":\"revoked\",\"status\":403}"))).await;
+    let error = fault(answers((
+        StatusCode::FORBIDDEN,
+        "{\"type\":\"about:blank\",\"title\":\"revoked\",\"status\":403}",
+    )))
+    .await;
     assert!(matches!(&error, UplinkError::Refused { status: 403, detail } if detail == "revoked"), "{error}");
 }
 

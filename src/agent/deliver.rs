@@ -105,11 +105,18 @@ impl Deliver {
             return Ok(Step::Refused);
         }
         debug!(head = head.seq, "The platform acknowledged.");
+        let has = |fate| receipt.results.iter().any(|result| result.fate == fate);
+        let is_behind = has(Fate::OutOfOrder);
+        if is_behind && !has(Fate::Accepted) && resend_after == Some(head.seq) {
+            error!(
+                seq = head.seq,
+                "The platform asks for rows that are no longer kept; ask its administrator."
+            );
+            return Ok(Step::Refused);
+        }
         // A platform behind what it once acknowledged (restored from a backup) is fed again from its own head.
-        let behind = receipt.results.iter().any(|result| result.fate == Fate::OutOfOrder);
-        Ok(Step::Delivered {
-            next: (behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq),
-        })
+        let next = (is_behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq);
+        Ok(Step::Delivered { next })
     }
 }
 

@@ -45,7 +45,7 @@ mod tests {
         let waits: Vec<u64> = (0..10).map(|_| backoff.next(u32::MAX).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
         backoff.reset();
-        assert_eq!(backoff.next(u32::MAX / 2).as_millis(), 499);
+        assert_eq!(backoff.next(u32::MAX / 2).as_millis(), 500);
         assert_eq!(backoff.next(0).as_millis(), 100);
     }
 }

@@ -4,7 +4,7 @@
 //! arXiv:1907.05047.
 
 use crate::base::frame::Picture;
-use crate::vision::geometry::{Point, Similarity, warp};
+use crate::vision::geometry::{Point, Similarity, resize};
 use crate::vision::session::{Net, NetError};
 
 pub const ANCHORS: usize = 896;
@@ -42,21 +42,50 @@ fn anchor(at: usize) -> Point {
     [((cell % cells) as f32 + 0.5) / cells as f32, ((cell / cells) as f32 + 0.5) / cells as f32]
 }
 
-/// Faces on `picture`, seen turned by `angle` radians.
+/// A whole picture at the detector's size, black where it does not fill the square.
+pub struct Letterbox {
+    rgb: Vec<f32>,
+    /// From pixels of the letterbox to pixels of the picture.
+    matrix: Similarity,
+}
+
+impl Letterbox {
+    pub fn new(picture: &Picture, size: usize) -> Letterbox {
+        let side = picture.width().max(picture.height()) as f32;
+        let scale = side / size as f32;
+        let length = |pixels: u32| ((pixels as f32 / scale).round() as usize).clamp(1, size);
+        let (width, height) = (length(picture.width()), length(picture.height()));
+        let (left, top) = ((size - width) / 2, (size - height) / 2);
+        let mut rgb = vec![0.0; size * size * 3];
+        if let Some(small) = resize(picture, width as u32, height as u32) {
+            for (y, row) in small.rgb().chunks_exact(width * 3).enumerate() {
+                let from = ((top + y) * size + left) * 3;
+                for (value, pixel) in rgb[from..from + width * 3].iter_mut().zip(row) {
+                    *value = f32::from(*pixel);
+                }
+            }
+        }
+        let matrix = Similarity { a: scale, b: 0.0, tx: -(left as f32) * scale, ty: -(top as f32) * scale };
+        Letterbox { rgb, matrix }
+    }
+
+    /// The same picture upside down: the pixels backwards.
+    pub fn turned(&self, size: usize) -> Letterbox {
+        let rgb = self.rgb.chunks_exact(3).rev().flatten().copied().collect();
+        let Similarity { a, tx, ty, .. } = self.matrix;
+        let matrix = Similarity { a: -a, b: 0.0, tx: a * size as f32 + tx, ty: a * size as f32 + ty };
+        Letterbox { rgb, matrix }
+    }
+}
+
+/// Faces in one letterbox.
 ///
 /// # Errors
 /// [`NetError`].
-pub fn detect(
-    net: &mut Net,
-    picture: &Picture,
-    angle: f32,
-    min_score: f32,
-) -> Result<Vec<Proposal>, NetError> {
-    let (width, height) = (picture.width() as f32, picture.height() as f32);
-    let size = net.size() as f32;
-    let matrix = Similarity::square([width / 2.0, height / 2.0], width.max(height), angle, size);
-    let outputs = net.run(&warp(picture, &matrix, net.size()))?;
-    Ok(decode(&outputs[0], &outputs[1], size, min_score)
+pub fn detect(net: &mut Net, letterbox: &Letterbox, min_score: f32) -> Result<Vec<Proposal>, NetError> {
+    let matrix = letterbox.matrix;
+    let outputs = net.run(&letterbox.rgb)?;
+    Ok(decode(&outputs[0], &outputs[1], net.size() as f32, min_score)
         .into_iter()
         .map(|(score, values)| {
             let point = |at: usize| matrix.apply([values[at], values[at + 1]]);
@@ -139,6 +168,17 @@ mod tests {
         assert_eq!(anchor(2), [3.0 / 32.0, 1.0 / 32.0]);
         assert_eq!(anchor(512), [1.0 / 16.0, 1.0 / 16.0]);
         assert_eq!(anchor(895), [15.0 / 16.0, 15.0 / 16.0]);
+    }
+
+    #[test]
+    fn both_letterboxes_lead_back_to_the_picture() {
+        let picture = Picture::new(1280, 720, vec![9; 1280 * 720 * 3]).unwrap();
+        let upright = Letterbox::new(&picture, 128);
+        assert_eq!(upright.matrix.apply([0.0, 28.0]), [0.0, 0.0]);
+        assert_eq!(upright.matrix.apply([128.0, 100.0]), [1280.0, 720.0]);
+        let turned = upright.turned(128);
+        assert_eq!(turned.matrix.apply([128.0, 100.0]), [0.0, 0.0]);
+        assert_eq!((turned.rgb[0], turned.rgb[64 * 128 * 3]), (0.0, 9.0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::base::frame::Picture;
 use crate::domain::policy::FaceRule;
 use crate::domain::sighting::FaceQuality;
-use crate::vision::detect::{self, ANCHORS, BOX, OVERLAP, Proposal, overlap};
+use crate::vision::detect::{self, ANCHORS, BOX, Letterbox, OVERLAP, Proposal, overlap};
 use crate::vision::manifest::Manifest;
 use crate::vision::mesh::{self, CROP, Mesh, POINTS};
 use crate::vision::session::{Net, NetError};
@@ -32,9 +32,6 @@ pub struct Bare<'eyes> {
     pub mesh: &'eyes mut Net,
     pub embedder: &'eyes mut Net,
 }
-
-/// The picture as it is and upside down; the mesh settles the angles between (measured: all multiples of 15°).
-const ORIENTATIONS: [f32; 2] = [0.0, std::f32::consts::PI];
 
 impl Eyes {
     /// Loads the pack, checks digests and runs each net's self-test.
@@ -106,9 +103,11 @@ impl Eyes {
 
     fn propose(&mut self, picture: &Picture) -> Result<Vec<(Proposal, Mesh)>, NetError> {
         let mut candidates = Vec::new();
-        for orientation in ORIENTATIONS {
+        // As it is and upside down; the mesh settles the angles between (measured: all multiples of 15°).
+        let upright = Letterbox::new(picture, self.detector.size());
+        for letterbox in [&upright, &upright.turned(self.detector.size())] {
             let min_score = self.manifest.detector.min_score;
-            for proposal in detect::detect(&mut self.detector, picture, orientation, min_score)? {
+            for proposal in detect::detect(&mut self.detector, letterbox, min_score)? {
                 let [right, left] = proposal.eyes;
                 let angle = (left[1] - right[1]).atan2(left[0] - right[0]);
                 let side = proposal.side * CROP;

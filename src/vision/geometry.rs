@@ -2,7 +2,7 @@
 //!
 //! Points are continuous: pixel (column i, row j) covers [i, i+1) × [j, j+1), its centre is (i + 0.5, j + 0.5).
 
-use crate::base::frame::Picture;
+use crate::base::frame::{Area, Picture};
 
 /// x to the right, y down, in pixels.
 pub type Point = [f32; 2];
@@ -73,15 +73,48 @@ fn mean(points: &[Point]) -> Point {
 /// Bilinear crop of `size` × `size` RGB values (0..=255), row by row. `matrix` takes points of the crop to points of
 /// `picture`; what lies outside is black.
 pub fn warp(picture: &Picture, matrix: &Similarity, size: usize) -> Vec<f32> {
-    let mut matrix = *matrix;
-    let mut halved: Option<Picture> = None;
-    // Bilinear alone skips pixels when it shrinks by more than two: halve first.
+    if matrix.scale() <= 2.0 {
+        return sample(picture, matrix, size);
+    }
+    // Bilinear alone skips pixels when it shrinks by more than two: halve first, but only the part that is needed.
+    let halvings = (matrix.scale() / 2.0).log2().ceil() as u32;
+    let (area, shifted) = part_under(picture, matrix, size, 1 << halvings);
+    let Some(mut part) = picture.cut(area) else { return vec![0.0; size * size * 3] };
+    let mut matrix = shifted;
     while matrix.scale() > 2.0 {
-        let Some(smaller) = halve(halved.as_ref().unwrap_or(picture)) else { break };
-        halved = Some(smaller);
+        let Some(smaller) = halve(&part) else { break };
+        part = smaller;
         matrix = matrix.divided(2.0);
     }
-    sample(halved.as_ref().unwrap_or(picture), &matrix, size)
+    sample(&part, &matrix, size)
+}
+
+/// The part of the picture under a crop, its corner on a multiple of `grid` so that halving it gives the same pixels as
+/// halving the whole, and the matrix relative to that corner.
+fn part_under(picture: &Picture, matrix: &Similarity, size: usize, grid: u32) -> (Area, Similarity) {
+    let end = size as f32;
+    let corners = [[0.0, 0.0], [end, 0.0], [0.0, end], [end, end]].map(|corner| matrix.apply(corner));
+    let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);
+    for corner in corners {
+        for axis in 0..2 {
+            low[axis] = low[axis].min(corner[axis]);
+            high[axis] = high[axis].max(corner[axis]);
+        }
+    }
+    // Two pixels of the smallest picture on every side: bilinear reaches beyond the last centre.
+    let margin = 2.0 * grid as f32;
+    let from = |value: f32| (value - margin).max(0.0) as u32 / grid * grid;
+    let (x, y) = (from(low[0]), from(low[1]));
+    let length =
+        |high: f32, from: u32| ((high + margin).max(0.0) as u32).saturating_sub(from) / grid * grid + grid;
+    let area = Area {
+        x: x.min(picture.width()),
+        y: y.min(picture.height()),
+        width: length(high[0], x),
+        height: length(high[1], y),
+    };
+    let shifted = Similarity { tx: matrix.tx - area.x as f32, ty: matrix.ty - area.y as f32, ..*matrix };
+    (area, shifted)
 }
 
 fn sample(picture: &Picture, matrix: &Similarity, size: usize) -> Vec<f32> {
@@ -89,33 +122,36 @@ fn sample(picture: &Picture, matrix: &Similarity, size: usize) -> Vec<f32> {
     let rgb = picture.rgb();
     let row = width as usize * 3;
     let mut out = vec![0.0_f32; size * size * 3];
-    for (at, pixel) in out.chunks_exact_mut(3).enumerate() {
-        let [x, y] = matrix.apply([(at % size) as f32 + 0.5, (at / size) as f32 + 0.5]);
-        let (x, y) = (x - 0.5, y - 0.5);
-        let (left, top) = (x.floor(), y.floor());
-        let (fx, fy) = (x - left, y - top);
-        let (left, top) = (left as i32, top as i32);
-        if left >= 0 && top >= 0 && left + 1 < width && top + 1 < height {
-            let from = top as usize * row + left as usize * 3;
-            for (c, value) in pixel.iter_mut().enumerate() {
-                let (p, q) = (f32::from(rgb[from + c]), f32::from(rgb[from + 3 + c]));
-                let (r, s) = (f32::from(rgb[from + row + c]), f32::from(rgb[from + row + 3 + c]));
-                let (upper, lower) = (p + (q - p) * fx, r + (s - r) * fx);
-                *value = upper + (lower - upper) * fy;
-            }
-        } else if left >= -1 && top >= -1 && left < width && top < height {
-            // The border: neighbours outside count as black.
-            for (c, value) in pixel.iter_mut().enumerate() {
-                let at = |x: i32, y: i32| {
-                    if x < 0 || y < 0 || x >= width || y >= height {
-                        0.0
-                    } else {
-                        f32::from(rgb[y as usize * row + x as usize * 3 + c])
-                    }
-                };
-                let upper = at(left, top) * (1.0 - fx) + at(left + 1, top) * fx;
-                let lower = at(left, top + 1) * (1.0 - fx) + at(left + 1, top + 1) * fx;
-                *value = upper * (1.0 - fy) + lower * fy;
+    for (v, line) in out.chunks_exact_mut(size * 3).enumerate() {
+        let [x0, y0] = matrix.apply([0.5, v as f32 + 0.5]);
+        for (u, pixel) in line.chunks_exact_mut(3).enumerate() {
+            let (x, y) = (x0 + matrix.a * u as f32 - 0.5, y0 + matrix.b * u as f32 - 0.5);
+            let (left, top) = (x.floor(), y.floor());
+            let (fx, fy) = (x - left, y - top);
+            let (left, top) = (left as i32, top as i32);
+            if left >= 0 && top >= 0 && left + 1 < width && top + 1 < height {
+                let from = top as usize * row + left as usize * 3;
+                let (upper, lower) = (&rgb[from..from + 6], &rgb[from + row..from + row + 6]);
+                for c in 0..3 {
+                    let (p, q) = (f32::from(upper[c]), f32::from(upper[c + 3]));
+                    let (r, s) = (f32::from(lower[c]), f32::from(lower[c + 3]));
+                    let (above, below) = (p + (q - p) * fx, r + (s - r) * fx);
+                    pixel[c] = above + (below - above) * fy;
+                }
+            } else if left >= -1 && top >= -1 && left < width && top < height {
+                // The border: neighbours outside count as black.
+                for (c, value) in pixel.iter_mut().enumerate() {
+                    let at = |x: i32, y: i32| {
+                        if x < 0 || y < 0 || x >= width || y >= height {
+                            0.0
+                        } else {
+                            f32::from(rgb[y as usize * row + x as usize * 3 + c])
+                        }
+                    };
+                    let upper = at(left, top) * (1.0 - fx) + at(left + 1, top) * fx;
+                    let lower = at(left, top + 1) * (1.0 - fx) + at(left + 1, top + 1) * fx;
+                    *value = upper * (1.0 - fy) + lower * fy;
+                }
             }
         }
     }
@@ -187,6 +223,21 @@ mod tests {
         let crop = warp(&picture, &turned, 4);
         let bright: Vec<usize> = (0..16).filter(|at| crop[at * 3] > 100.0).collect();
         assert_eq!(bright, [12], "the top left corner is the bottom left one of the turned crop");
+    }
+
+    #[test]
+    fn a_reduction_of_a_part_equals_that_of_the_whole() {
+        let rgb = (0..301 * 203 * 3).map(|at| (at * 7919 % 251) as u8).collect();
+        let picture = Picture::new(301, 203, rgb).unwrap();
+        let matrix = Similarity::square([190.0, 90.0], 100.0, 0.7, 20.0);
+        let whole = {
+            let halved = halve(&halve(&picture).unwrap()).unwrap();
+            sample(&halved, &matrix.divided(2.0).divided(2.0), 20)
+        };
+        assert!(matrix.scale() > 4.0);
+        for (a, b) in warp(&picture, &matrix, 20).iter().zip(&whole) {
+            assert!((a - b).abs() < 0.05, "{a} {b}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::base::files::read_at_most;
 use crate::base::ids::StayId;
 use crate::base::picture;
 use crate::base::redact::Private;
-use crate::vision::detect;
+use crate::vision::detect::{self, Letterbox};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
 use crate::vision::session::synthetic_picture;
@@ -112,8 +112,9 @@ fn measure(stopwatch: &Stopwatch, eyes: &mut Eyes, bytes: &[u8], start_up: f64) 
     }
     let detect = stopwatch.median(|| {
         let bare = eyes.bare();
-        for angle in [0.0, std::f32::consts::PI] {
-            note(detect::detect(bare.detector, &picture, angle, min_score).map(drop).map_err(Into::into));
+        let upright = Letterbox::new(&picture, bare.detector.size());
+        for letterbox in [&upright, &upright.turned(bare.detector.size())] {
+            note(detect::detect(bare.detector, letterbox, min_score).map(drop).map_err(Into::into));
         }
     });
     let embed = stopwatch.median(|| note(eyes.embed(face).map(drop).map_err(Into::into)));

@@ -124,6 +124,16 @@ pub(crate) fn tokio() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
+/// Resolves when somebody wants the program to end: Ctrl-C or SIGTERM.
+pub(crate) async fn interrupted() {
+    use ::tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    ::tokio::select! {
+        _ = ::tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
 /// The folder with the demo's people and scenes: `--assets`, else installed, else in the checkout.
 pub(crate) fn assets(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(asked) = asked {

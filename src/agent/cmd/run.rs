@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::agent::cmd::{say, tokio};
+use crate::agent::cmd::{interrupted, say, tokio};
 use crate::agent::{config, tasks};
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
@@ -23,11 +23,9 @@ impl Run {
         tokio()?.block_on(async {
             let agent = tasks::run(settings, Clock::system(), None, stopping);
             tokio::pin!(agent);
-            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
             ::tokio::select! {
                 ended = &mut agent => return ended,
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+                () = interrupted() => {}
             }
             stop.fire();
             agent.await

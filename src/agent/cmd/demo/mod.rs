@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
-use crate::agent::cmd::{assets, tokio};
+use crate::agent::cmd::{assets, interrupted, tokio};
 use crate::agent::{config, identity, tasks};
 use crate::base::clock::{Clock, Mono};
 use crate::base::exit::{Code, Ending};
@@ -108,14 +108,14 @@ impl Demo {
             ended = &mut agent => return Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the agent ended by itself"))),
             found = tokio::time::timeout(pace.round * (ROUNDS as u32 + 2) + PATIENCE, watched) => found.context("the rounds took too long on this machine")??,
             () = platform.keep_alive(&show) => anyhow::bail!("the platform cannot be kept running"),
-            _ = tokio::signal::ctrl_c() => return Ok(Code::Failed),
+            () = interrupted() => return Ok(Code::Failed),
         };
 
         show.step(6, "核对监管平台 · comparing with the dashboard");
         let rows = tokio::select! {
             ended = &mut agent => return Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the agent ended by itself"))),
             rows = platform.rows_like(&found) => rows?,
-            _ = tokio::signal::ctrl_c() => return Ok(Code::Failed),
+            () = interrupted() => return Ok(Code::Failed),
         };
         let good = show.table(&mut found, &rows)?;
         if !self.once {
@@ -123,7 +123,7 @@ impl Demo {
             tokio::select! {
                 ended = &mut agent => return ended.map(|()| Code::Fine),
                 () = platform.keep_alive(&show) => {}
-                _ = tokio::signal::ctrl_c() => {}
+                () = interrupted() => {}
             }
         }
         stop.fire();
