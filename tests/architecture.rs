@@ -1,5 +1,7 @@
 //! The house, enforced: who may import whom, what the pure part may not touch, and how long a file may be.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

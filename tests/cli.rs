@@ -1,5 +1,12 @@
 //! Bad input at the terminal: each a clear message with place and remedy, and an exit code a script can branch on.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail by panicking"
+)]
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The example configuration that hospital IT starts from.
 
+#![expect(clippy::disallowed_methods, reason = "test files need no sync")]
+
 use std::fs;
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! A platform that is down, slow, talks nonsense, or is another one: each is told apart, and the journal keeps
 //! everything until a believable receipt comes.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
 use std::time::Duration;
 
 use axum::Router;

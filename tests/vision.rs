@@ -1,5 +1,11 @@
 //! The nets on the demo's people: real models on real pixels. Needs `models/fetch-runtime` to have run.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the helpers of a test fail by panicking"
+)]
+
 use std::f32::consts::PI;
 use std::fs;
 use std::path::{Path, PathBuf};

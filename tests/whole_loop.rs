@@ -1,5 +1,7 @@
 //! The product doing its job, from pictures to the dashboard, through the built program. Needs `models/fetch-runtime`.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

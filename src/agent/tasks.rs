@@ -13,7 +13,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -43,7 +44,7 @@ use crate::store::{Commit, Journal, Keeper, Signer, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
 use crate::vision::occupancy::EmptyBed;
-use crate::vision::worker::{View, Worker};
+use crate::vision::worker::{Answer, Request, View, Worker};
 use crate::vision::{manifest, runtime};
 use crate::wire::event::{Hello, Report, RosterRow, RosterSeen};
 use crate::wire::statement::Digests;
@@ -71,8 +72,6 @@ pub async fn run(
     let keeper = Keeper::start(journal).context("cannot start the journal's thread")?;
 
     let slots = start_cameras(&settings, &clock, &stopping)?;
-    let (looks, requests) = sync_channel(LOOKS);
-    let (answered, answers) = mpsc::channel(ANSWERS);
     let worker = Worker {
         eyes,
         views: views(&settings)?,
@@ -81,13 +80,7 @@ pub async fn run(
         keep_crops: settings.evidence == EvidencePolicy::Exception,
         clock: clock.clone(),
     };
-    let worker_stopping = stopping.clone();
-    let vision = supervise::thread("vision", move || {
-        worker.work(&requests, &worker_stopping, |answer| {
-            // Nobody listens any more: shutdown.
-            let _ = answered.blocking_send(answer);
-        });
-    })?;
+    let (vision, looks, answers) = start_vision(worker, &stopping)?;
 
     let written = Arc::new(Notify::new());
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
@@ -128,6 +121,22 @@ pub async fn run(
         warn!("The vision thread did not end in time.");
     }
     Ok(ended?)
+}
+
+/// The vision thread, where to send looks, and where the answers come from.
+type Vision = (JoinHandle<()>, SyncSender<Request>, mpsc::Receiver<Answer>);
+
+fn start_vision(worker: Worker, stopping: &Stopping) -> anyhow::Result<Vision> {
+    let (looks, requests) = sync_channel(LOOKS);
+    let (answered, answers) = mpsc::channel(ANSWERS);
+    let stopping = stopping.clone();
+    let thread = supervise::thread("vision", move || {
+        worker.work(&requests, &stopping, |answer| {
+            // Nobody listens any more: shutdown.
+            let _ = answered.blocking_send(answer);
+        });
+    })?;
+    Ok((thread, looks, answers))
 }
 
 /// Loads the pack the settings ask for; production refuses what is only on trial.

@@ -31,6 +31,10 @@ pub struct PeerCertificate(pub CertificateDer<'static>);
 ///
 /// # Errors
 /// When the address cannot be bound.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of the forty kinds only these have a remedy of their own"
+)]
 pub async fn listen(address: &str) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let remedy = match error.kind() {

@@ -32,6 +32,9 @@ pub enum EnrolledError {
     Sealed(StayId),
 }
 
+/// A template and whose it is.
+pub type Enrolled = (StayId, Private<Vec<f32>>);
+
 /// Templates of everybody enrolled on this device.
 pub struct TemplateStore {
     connection: Connection,
@@ -91,7 +94,7 @@ impl TemplateStore {
     ///
     /// # Errors
     /// [`EnrolledError::Sealed`] when one was tampered with.
-    pub fn all(&self, models: &str) -> Result<Vec<(StayId, Private<Vec<f32>>)>, EnrolledError> {
+    pub fn all(&self, models: &str) -> Result<Vec<Enrolled>, EnrolledError> {
         let failed = |cause| EnrolledError::Database { path: self.path.clone(), cause };
         let rows: rusqlite::Result<Vec<(String, i64, Vec<u8>)>> = self
             .connection

@@ -10,6 +10,6 @@ mod journal;
 mod keeper;
 mod schema;
 
-pub use enrolled::{EnrolledError, TemplateStore};
+pub use enrolled::{Enrolled, EnrolledError, TemplateStore};
 pub use journal::{Commit, Journal, JournalError, Pending, Signer, Unsent};
 pub use keeper::{Gone, Keeper};

@@ -75,10 +75,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
             return if error.use_stderr() { Code::Usage } else { Code::Fine };
         }
     };
-    logging::start(match cli.command {
-        Command::Run(_) => "info",
-        _ => "warn",
-    });
+    logging::start(if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" });
     let outcome = match cli.command {
         Command::Demo(command) => command.run(),
         Command::Run(command) => command.run(),

@@ -60,14 +60,53 @@ impl Demo {
 
     async fn play(self) -> anyhow::Result<Code> {
         let show = Show::new(self.json);
-        let assets = assets(self.assets.as_deref())?;
         let temporary = tempfile::Builder::new()
             .prefix("bedcheck-demo-")
             .tempdir()
             .context("cannot make a temporary folder")?;
         let home = self.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
-        let home = std::path::absolute(home)?;
+        let (mut platform, settings, pace) = self.prepare(&std::path::absolute(home)?, &show).await?;
+        let beds = ward::BEDS.len();
+        show.step(5, &format!("巡查 {beds} 张床，三轮（小时缩为秒）· three rounds over {beds} beds, hours shortened to seconds"));
+        let (stop, stopping) = supervise::shutdown();
+        let (tap, findings) = mpsc::channel(1024);
+        let agent = tasks::run(settings, Clock::system(), Some(tap), stopping);
+        tokio::pin!(agent);
+        let dashboard = platform.addresses.dashboard.clone();
+        let limit = pace.round * (ROUNDS as u32 + 2) + PATIENCE;
+        let story = async {
+            let watched = tokio::time::timeout(limit, watch(findings, &show)).await;
+            let mut found = watched.context("the rounds took too long on this machine")??;
+            show.step(6, "核对监管平台 · comparing with the dashboard");
+            let rows = platform::rows_like(&dashboard, &found).await;
+            let good = show.table(&mut found, &rows)?;
+            if self.once {
+                return Ok(good);
+            }
+            show.serving(&dashboard);
+            Ok(std::future::pending().await)
+        };
+        let ended: anyhow::Result<bool> = tokio::select! {
+            ended = &mut agent => {
+                return Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the agent ended by itself")));
+            }
+            () = platform.keep_alive(&show) => Err(anyhow::anyhow!("the platform cannot be kept running")),
+            told = story => told,
+            () = interrupted() => Ok(!self.once),
+        };
+        stop.fire();
+        let _ = tokio::time::timeout(Duration::from_secs(5), agent).await;
+        platform.stop().await;
+        Ok(if ended? { Code::Fine } else { Code::Failed })
+    }
 
+    /// Keys, platform, configuration, templates.
+    async fn prepare(
+        &self,
+        home: &Path,
+        show: &Show,
+    ) -> anyhow::Result<(PlatformProcess, config::Settings, Pace)> {
+        let assets = assets(self.assets.as_deref())?;
         show.step(1, "密钥与证书 · keys and certificates");
         let (state, bundle) = (home.join("agent"), home.join("bundle.json"));
         let device = DeviceId::new("terminal-3a")?;
@@ -76,60 +115,25 @@ impl Demo {
         write_owner_only(&request_file, &serde_json::to_vec(&request)?).map_err(Ending::failed)?;
 
         show.step(2, "启动监管平台 · starting the supervision platform");
-        let mut platform = PlatformProcess::start(&home.join("platform"), self.port).await?;
+        let platform = PlatformProcess::start(&home.join("platform"), self.port).await?;
         platform.add_device(&request_file, &bundle).await?;
         identity::accept(&state, &bundle).map_err(Ending::config)?;
 
         show.step(3, "加载模型并自检 · loading and proving the face pack");
-        let config_file = home.join("config.toml");
         let models = self.models.as_deref().map(std::path::absolute).transpose()?;
-        let settings = configure(
-            &config_file,
-            &ward::config(&assets, &state, models.as_deref(), Pace::of(Duration::ZERO)),
-        )?;
+        let settings_at = |pace| {
+            configure(&home.join("config.toml"), &ward::config(&assets, &state, models.as_deref(), pace))
+        };
+        let settings = settings_at(Pace::of(Duration::ZERO))?;
         let mut eyes = tasks::open_eyes(&settings)?;
 
         show.step(4, "登记病人 · enrolling the demo patients");
         let clock = Clock::system();
         let enrolled = tasks::enrol_roster(&settings, &mut eyes, &clock, |_| show.tick())?;
-        drop(eyes);
         // Three pictures were worked on for each person: that is how fast this machine looks.
         let one_look = (clock.now().mono - Mono::default()) / (3 * enrolled.max(1) as u32);
         let pace = Pace::of(one_look);
-        let settings = configure(&config_file, &ward::config(&assets, &state, models.as_deref(), pace))?;
-
-        show.step(5, &format!("巡查 {enrolled} 张床，三轮（小时缩为秒）· three rounds over {enrolled} beds, hours shortened to seconds"));
-        let (stop, stopping) = supervise::shutdown();
-        let (tap, findings) = mpsc::channel(1024);
-        let agent = tasks::run(settings, Clock::system(), Some(tap), stopping);
-        tokio::pin!(agent);
-        let watched = watch(findings, &show);
-        let mut found = tokio::select! {
-            ended = &mut agent => return Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the agent ended by itself"))),
-            found = tokio::time::timeout(pace.round * (ROUNDS as u32 + 2) + PATIENCE, watched) => found.context("the rounds took too long on this machine")??,
-            () = platform.keep_alive(&show) => anyhow::bail!("the platform cannot be kept running"),
-            () = interrupted() => return Ok(Code::Failed),
-        };
-
-        show.step(6, "核对监管平台 · comparing with the dashboard");
-        let rows = tokio::select! {
-            ended = &mut agent => return Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the agent ended by itself"))),
-            rows = platform.rows_like(&found) => rows?,
-            () = interrupted() => return Ok(Code::Failed),
-        };
-        let good = show.table(&mut found, &rows)?;
-        if !self.once {
-            show.serving(&platform.addresses.dashboard);
-            tokio::select! {
-                ended = &mut agent => return ended.map(|()| Code::Fine),
-                () = platform.keep_alive(&show) => {}
-                () = interrupted() => {}
-            }
-        }
-        stop.fire();
-        let _ = tokio::time::timeout(Duration::from_secs(5), agent).await;
-        platform.stop().await;
-        Ok(if good { Code::Fine } else { Code::Failed })
+        Ok((platform, settings_at(pace)?, pace))
     }
 }
 

@@ -116,32 +116,32 @@ impl PlatformProcess {
         }
     }
 
-    /// Waits until the dashboard shows every bed as it was found, or until it clearly will not; its rows.
-    pub async fn rows_like(&self, found: &[Found]) -> anyhow::Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        for _ in 0..60 {
-            match self.rows().await {
-                Ok(now) => rows = now,
-                // The platform may be starting again right now.
-                Err(error) => tracing::debug!(%error, "The dashboard does not answer."),
-            }
-            if found.iter().all(|bed| reached(bed, &rows)) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-        Ok(rows)
-    }
-
-    async fn rows(&self) -> anyhow::Result<Vec<Row>> {
-        let body = tokio::time::timeout(ANSWER, fetch(&self.addresses.dashboard, "/api/v1/rows")).await??;
-        Ok(serde_json::from_slice::<Rows>(&body).context("the dashboard's JSON is not understood")?.rows)
-    }
-
     pub async fn stop(mut self) {
         let _ = self.child.start_kill();
         let _ = tokio::time::timeout(Duration::from_secs(3), self.child.wait()).await;
     }
+}
+
+/// Waits until the dashboard shows every bed as it was found, or until it clearly will not; its rows.
+pub async fn rows_like(dashboard: &str, found: &[Found]) -> Vec<Row> {
+    let mut shown = Vec::new();
+    for _ in 0..60 {
+        match rows(dashboard).await {
+            Ok(now) => shown = now,
+            // The platform may be starting again right now.
+            Err(error) => tracing::debug!(%error, "The dashboard does not answer."),
+        }
+        if found.iter().all(|bed| reached(bed, &shown)) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    shown
+}
+
+async fn rows(dashboard: &str) -> anyhow::Result<Vec<Row>> {
+    let body = tokio::time::timeout(ANSWER, fetch(dashboard, "/api/v1/rows")).await??;
+    Ok(serde_json::from_slice::<Rows>(&body).context("the dashboard's JSON is not understood")?.rows)
 }
 
 /// Whether the dashboard shows this bed's verdict and exceptions.
