@@ -78,11 +78,12 @@ pub fn warp(picture: &Picture, matrix: &Similarity, size: usize) -> Vec<f32> {
     }
     // Bilinear alone skips pixels when it shrinks by more than two: halve first, but only the part that is needed.
     let halvings = (matrix.scale() / 2.0).log2().ceil() as u32;
-    let (area, shifted) = part_under(picture, matrix, size, 1 << halvings);
-    let Some(mut part) = picture.cut(area) else { return vec![0.0; size * size * 3] };
-    let mut matrix = shifted;
+    let (area, mut matrix) = part_under(picture, matrix, size, 1 << halvings);
+    let Some(mut part) = halve(picture, area) else { return vec![0.0; size * size * 3] };
+    matrix = matrix.divided(2.0);
     while matrix.scale() > 2.0 {
-        let Some(smaller) = halve(&part) else { break };
+        let whole = Area { x: 0, y: 0, width: part.width(), height: part.height() };
+        let Some(smaller) = halve(&part, whole) else { break };
         part = smaller;
         matrix = matrix.divided(2.0);
     }
@@ -117,59 +118,77 @@ fn part_under(picture: &Picture, matrix: &Similarity, size: usize, grid: u32) ->
     (area, shifted)
 }
 
+/// Fractional bits of a coordinate while sampling: a step is off by at most 1/131072 pixel, a row of 1024 by 1/128.
+/// Integers, because rounding a float down is a library call on plain x86-64.
+const FRACTION: u32 = 16;
+
 fn sample(picture: &Picture, matrix: &Similarity, size: usize) -> Vec<f32> {
-    let (width, height) = (picture.width() as i32, picture.height() as i32);
+    let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
     let rgb = picture.rgb();
     let row = width as usize * 3;
+    let one = (1_i64 << FRACTION) as f32;
+    let (step_x, step_y) = ((matrix.a * one).round() as i64, (matrix.b * one).round() as i64);
+    // Weights of 1/256: a shift of 1/512 pixel at most, and whole numbers all the way to the sum.
+    let part = |value: i64| (value >> (FRACTION - 8)) as u32 & 255;
     let mut out = vec![0.0_f32; size * size * 3];
     for (v, line) in out.chunks_exact_mut(size * 3).enumerate() {
-        let [x0, y0] = matrix.apply([0.5, v as f32 + 0.5]);
-        for (u, pixel) in line.chunks_exact_mut(3).enumerate() {
-            let (x, y) = (x0 + matrix.a * u as f32 - 0.5, y0 + matrix.b * u as f32 - 0.5);
-            let (left, top) = (x.floor(), y.floor());
-            let (fx, fy) = (x - left, y - top);
-            let (left, top) = (left as i32, top as i32);
+        let [x, y] = matrix.apply([0.5, v as f32 + 0.5]);
+        let (mut x, mut y) = (((x - 0.5) * one) as i64, ((y - 0.5) * one) as i64);
+        for pixel in line.chunks_exact_mut(3) {
+            let (left, top) = (x >> FRACTION, y >> FRACTION);
+            let (fx, fy) = (part(x), part(y));
             if left >= 0 && top >= 0 && left + 1 < width && top + 1 < height {
                 let from = top as usize * row + left as usize * 3;
                 let (upper, lower) = (&rgb[from..from + 6], &rgb[from + row..from + row + 6]);
+                let weights = [(256 - fx) * (256 - fy), fx * (256 - fy), (256 - fx) * fy, fx * fy];
                 for c in 0..3 {
-                    let (p, q) = (f32::from(upper[c]), f32::from(upper[c + 3]));
-                    let (r, s) = (f32::from(lower[c]), f32::from(lower[c + 3]));
-                    let (above, below) = (p + (q - p) * fx, r + (s - r) * fx);
-                    pixel[c] = above + (below - above) * fy;
+                    let sum = u32::from(upper[c]) * weights[0]
+                        + u32::from(upper[c + 3]) * weights[1]
+                        + u32::from(lower[c]) * weights[2]
+                        + u32::from(lower[c + 3]) * weights[3];
+                    pixel[c] = sum as f32 / 65536.0;
                 }
             } else if left >= -1 && top >= -1 && left < width && top < height {
-                // The border: neighbours outside count as black.
-                for (c, value) in pixel.iter_mut().enumerate() {
-                    let at = |x: i32, y: i32| {
-                        if x < 0 || y < 0 || x >= width || y >= height {
-                            0.0
-                        } else {
-                            f32::from(rgb[y as usize * row + x as usize * 3 + c])
-                        }
-                    };
-                    let upper = at(left, top) * (1.0 - fx) + at(left + 1, top) * fx;
-                    let lower = at(left, top + 1) * (1.0 - fx) + at(left + 1, top + 1) * fx;
-                    *value = upper * (1.0 - fy) + lower * fy;
-                }
+                border(picture, [left, top], [fx as f32 / 256.0, fy as f32 / 256.0], pixel);
             }
+            (x, y) = (x + step_x, y + step_y);
         }
     }
     out
 }
 
-/// Half the width and height, each pixel the mean of four; `None` below 2 × 2.
-fn halve(picture: &Picture) -> Option<Picture> {
-    let (width, height) = (picture.width() / 2, picture.height() / 2);
+/// A pixel some of whose neighbours lie outside, which counts as black.
+fn border(picture: &Picture, [left, top]: [i64; 2], [fx, fy]: [f32; 2], pixel: &mut [f32]) {
+    let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
+    for (c, value) in pixel.iter_mut().enumerate() {
+        let at = |x: i64, y: i64| {
+            if x < 0 || y < 0 || x >= width || y >= height {
+                0.0
+            } else {
+                f32::from(picture.rgb()[(y * width + x) as usize * 3 + c])
+            }
+        };
+        let upper = at(left, top) * (1.0 - fx) + at(left + 1, top) * fx;
+        let lower = at(left, top + 1) * (1.0 - fx) + at(left + 1, top + 1) * fx;
+        *value = upper * (1.0 - fy) + lower * fy;
+    }
+}
+
+/// A part at half its width and height, each pixel the mean of four; `None` below 2 × 2.
+fn halve(picture: &Picture, area: Area) -> Option<Picture> {
+    let width = area.width.min(picture.width().saturating_sub(area.x)) / 2;
+    let height = area.height.min(picture.height().saturating_sub(area.y)) / 2;
     let row = picture.width() as usize * 3;
-    let mut rgb = Vec::with_capacity((width * height * 3) as usize);
-    for y in 0..height as usize {
-        let upper = &picture.rgb()[2 * y * row..][..width as usize * 6];
-        let lower = &picture.rgb()[(2 * y + 1) * row..][..width as usize * 6];
-        for (p, q) in upper.chunks_exact(6).zip(lower.chunks_exact(6)) {
+    let mut rgb = vec![0_u8; (width * height * 3) as usize];
+    for (y, line) in rgb.chunks_exact_mut((width as usize * 3).max(1)).enumerate() {
+        let from = (area.y as usize + 2 * y) * row + area.x as usize * 3;
+        let upper = &picture.rgb()[from..from + width as usize * 6];
+        let lower = &picture.rgb()[from + row..from + row + width as usize * 6];
+        for ((pixel, p), q) in line.chunks_exact_mut(3).zip(upper.chunks_exact(6)).zip(lower.chunks_exact(6))
+        {
             for c in 0..3 {
                 let sum = u16::from(p[c]) + u16::from(p[c + 3]) + u16::from(q[c]) + u16::from(q[c + 3]);
-                rgb.push(((sum + 2) / 4) as u8);
+                pixel[c] = ((sum + 2) / 4) as u8;
             }
         }
     }
@@ -231,7 +250,10 @@ mod tests {
         let picture = Picture::new(301, 203, rgb).unwrap();
         let matrix = Similarity::square([190.0, 90.0], 100.0, 0.7, 20.0);
         let whole = {
-            let halved = halve(&halve(&picture).unwrap()).unwrap();
+            let whole =
+                |picture: &Picture| Area { x: 0, y: 0, width: picture.width(), height: picture.height() };
+            let once = halve(&picture, whole(&picture)).unwrap();
+            let halved = halve(&once, whole(&once)).unwrap();
             sample(&halved, &matrix.divided(2.0).divided(2.0), 20)
         };
         assert!(matrix.scale() > 4.0);

@@ -104,17 +104,19 @@ impl Net {
     /// RGB pixels to the net's planes.
     pub fn tensor(&self, rgb: &[f32]) -> Vec<f32> {
         let plane = self.size() * self.size();
+        let from: [usize; 3] = match self.input.colour {
+            Colour::Rgb => [0, 1, 2],
+            Colour::Bgr => [2, 1, 0],
+        };
+        let (mean, scale) = (self.input.mean, self.input.scale);
         let mut tensor = vec![0.0; plane * 3];
-        for channel in 0..3 {
-            let from = match self.input.colour {
-                Colour::Rgb => channel,
-                Colour::Bgr => 2 - channel,
-            };
-            let (mean, scale) = (self.input.mean[channel], self.input.scale);
-            let target = &mut tensor[channel * plane..(channel + 1) * plane];
-            for (value, pixel) in target.iter_mut().zip(rgb.chunks_exact(3)) {
-                *value = (pixel[from] - mean) * scale;
-            }
+        let (first, rest) = tensor.split_at_mut(plane);
+        let (second, third) = rest.split_at_mut(plane);
+        let planes = first.iter_mut().zip(second).zip(third);
+        for (((a, b), c), pixel) in planes.zip(rgb.chunks_exact(3)) {
+            *a = (pixel[from[0]] - mean[0]) * scale;
+            *b = (pixel[from[1]] - mean[1]) * scale;
+            *c = (pixel[from[2]] - mean[2]) * scale;
         }
         tensor
     }
