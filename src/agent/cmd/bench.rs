@@ -77,9 +77,11 @@ fn measure(watch: &Stopwatch, eyes: &mut Eyes, bytes: &[u8], start_up: f64) -> a
         "runs": watch.runs,
         "decode_ms": ms(decode),
         "detect_ms": ms(detect),
-        "mesh_and_align_ms": ms(pipeline - detect - embed),
+        // With alignment and quality.
+        "mesh_ms": ms(pipeline - detect - embed),
         "embed_ms": ms(embed),
-        "match_1000_people_ms": ms(matching),
+        "match_ms": ms(matching),
+        "match_people": PEOPLE,
         "pipeline_ms": ms(pipeline),
         "frames_per_second_per_core": (10.0 / (pipeline + decode)).round() / 10.0,
         "bare_detector_ms": ms(bare[0]),
