@@ -57,22 +57,24 @@ pub fn advice(reason: Reason) -> (&'static str, &'static str) {
 const NO_FACE: (&str, &str) =
     ("未检测到人脸，请正对摄像头并露出整张脸", "no face found: face the camera and show the whole face");
 
+/// A face at least this many times as wide as any other is the one the picture was taken of; the others pass by behind.
+const FOREGROUND: f32 = 2.0;
+
 /// Finds the one face of a picture that is good enough to be compared.
 ///
 /// # Errors
 /// The reason in both languages.
 pub fn only_face(eyes: &mut Eyes, picture: &Picture, rule: &QualityRule) -> Result<Face, SoleFaceError> {
     let mut faces = eyes.faces(picture)?;
-    match faces.len() {
-        0 => Err(SoleFaceError::Unusable(NO_FACE)),
-        1 => {
-            let face = faces.swap_remove(0);
-            match weakness(&face.quality, rule) {
-                Some(reason) => Err(SoleFaceError::Unusable(advice(reason))),
-                None => Ok(face),
-            }
-        }
-        _ => Err(SoleFaceError::Unusable(advice(Reason::SeveralFaces))),
+    faces.sort_by(|a, b| b.quality.width_px.total_cmp(&a.quality.width_px));
+    let second = faces.get(1).map_or(0.0, |face| face.quality.width_px);
+    let Some(face) = faces.into_iter().next() else { return Err(SoleFaceError::Unusable(NO_FACE)) };
+    if face.quality.width_px < second * FOREGROUND {
+        return Err(SoleFaceError::Unusable(advice(Reason::SeveralFaces)));
+    }
+    match weakness(&face.quality, rule) {
+        Some(reason) => Err(SoleFaceError::Unusable(advice(reason))),
+        None => Ok(face),
     }
 }
 

@@ -13,4 +13,5 @@ pub mod logging;
 pub mod picture;
 pub mod redact;
 pub mod slot;
+pub mod sqlite;
 pub mod supervise;

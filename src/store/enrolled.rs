@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::base::files::{FileError, read_at_most, write_owner_only};
 use crate::base::ids::StayId;
 use crate::base::redact::Private;
+use crate::base::sqlite;
 use crate::store::schema;
 
 const NONCE: usize = 24;
@@ -57,8 +58,8 @@ impl TemplateStore {
         let key = Zeroizing::new(read_at_most(&key_path, 64)?);
         let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| EnrolledError::Key(key_path))?;
         let path = folder.join("journal.db");
-        let connection =
-            schema::open(&path).map_err(|cause| EnrolledError::Database { path: path.clone(), cause })?;
+        let connection = sqlite::open(&path, &schema::SCHEMA)
+            .map_err(|cause| EnrolledError::Database { path: path.clone(), cause })?;
         Ok(TemplateStore { connection, path, cipher })
     }
 

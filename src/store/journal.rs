@@ -11,6 +11,7 @@ use crate::base::clock::{Now, Wall};
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::base::redact::Private;
+use crate::base::sqlite;
 use crate::domain::Memory;
 use crate::store::schema;
 use crate::wire::batch::{Head, Item, MOST_BYTES, MOST_ITEMS};
@@ -79,7 +80,7 @@ impl Journal {
     /// [`JournalError`].
     pub fn open(path: &Path, signer: Signer) -> Result<Journal, JournalError> {
         let failed = |cause| JournalError::Database { path: path.to_owned(), cause };
-        let connection = schema::open(path).map_err(failed)?;
+        let connection = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
         let journal = Journal { connection, path: path.to_owned(), signer };
         let known: Option<i64> = journal
             .connection

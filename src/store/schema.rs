@@ -1,12 +1,8 @@
-//! The tables, and how the file is opened.
+//! The tables.
 
-use std::path::Path;
-use std::time::Duration;
+use crate::base::sqlite::Schema;
 
-use rusqlite::Connection;
-
-/// Version of these tables, in `user_version`.
-const VERSION: i64 = 1;
+pub const SCHEMA: Schema = Schema { version: 1, tables: TABLES };
 
 const TABLES: &str = "
 CREATE TABLE event (
@@ -38,25 +34,3 @@ CREATE TABLE template (
     PRIMARY KEY (stay, shot, models)
 ) STRICT;
 ";
-
-/// Opens or creates the file; a newer version than ours is refused rather than guessed at.
-pub fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => connection
-            .execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?,
-        VERSION => {}
-        newer => {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_MISMATCH),
-                Some(format!("the database has version {newer}, this program understands {VERSION}")),
-            ));
-        }
-    }
-    Ok(connection)
-}

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::base::sqlite;
+
 /// Why the database failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the database {path} failed: {cause}; check the disk's space and permissions")]
@@ -35,8 +37,8 @@ impl Database {
     /// [`DatabaseError`], also for a file of a newer version.
     pub fn open(path: &Path) -> Result<Database, DatabaseError> {
         let failed = |cause| DatabaseError { path: path.to_owned(), cause };
-        let writer = schema::open(path).map_err(failed)?;
-        let reader = schema::open(path).map_err(failed)?;
+        let writer = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
+        let reader = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
         reader.pragma_update(None, "query_only", "ON").map_err(failed)?;
         Ok(Database(Arc::new(Inner {
             path: path.to_owned(),

@@ -1,14 +1,8 @@
-//! The tables, and how the file is opened.
+//! The tables.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::time::Duration;
+use crate::base::sqlite::Schema;
 
-use rusqlite::Connection;
-
-/// Version of these tables, in `user_version`.
-const VERSION: i64 = 1;
+pub const SCHEMA: Schema = Schema { version: 1, tables: TABLES };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -129,33 +123,3 @@ CREATE TABLE opened (
     opened INTEGER NOT NULL             -- 0: the seal did not open
 ) STRICT;
 ";
-
-/// Opens or creates the file, owner-only; a newer version than ours is refused rather than guessed at.
-pub fn open(path: &Path) -> rusqlite::Result<Connection> {
-    // SQLite would create the file by the umask and give its journal the same mode.
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => connection
-            .execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"))?,
-        VERSION => {}
-        newer => {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_MISMATCH),
-                Some(format!("the database has version {newer}, this program understands {VERSION}")),
-            ));
-        }
-    }
-    Ok(connection)
-}
