@@ -10,7 +10,7 @@
 //!  browser ──loopback only──► dashboard: page, rows, events, evidence; JSON under /api/v1
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
-//! evidence against it. Every refusal of a chain (gap, fork, changed body) becomes a case and never a jam.
+//! evidence against it. Every refusal of a chain (gap, fork, changed body) becomes a case.
 
 pub mod accept;
 pub mod cases;
