@@ -63,7 +63,10 @@ impl Deliver {
                     }
                     continue;
                 }
-                Ok(Step::Refused) => self.backoff.next(draw()),
+                Ok(Step::NewEpoch) => {
+                    resend_after = None;
+                    self.backoff.next(draw())
+                }
                 Err(Failure::Gone(_)) => return,
                 Err(failure) => {
                     let asked = match &failure {
@@ -97,23 +100,19 @@ impl Deliver {
         let at = self.clock.now().wall;
         let ours = self.keeper.ask(move |journal| journal.acknowledge(&head, &digest, at)).await??;
         let head = receipt.head;
-        if receipt.results.iter().any(|result| result.fate == Fate::Fork) || (!ours && head.seq > 0) {
-            error!(
-                seq = head.seq,
-                "The platform holds another history of this device; ask its administrator. Everything is kept."
-            );
-            return Ok(Step::Refused);
-        }
-        debug!(head = head.seq, "The platform acknowledged.");
         let has = |fate| receipt.results.iter().any(|result| result.fate == fate);
         let is_behind = has(Fate::OutOfOrder);
-        if is_behind && !has(Fate::Accepted) && resend_after == Some(head.seq) {
+        let is_stuck = is_behind && !has(Fate::Accepted) && resend_after == Some(head.seq);
+        if has(Fate::Fork) || (!ours && head.seq > 0) || is_stuck {
+            let rows = self.keeper.ask(|journal| journal.begin_epoch()).await??;
             error!(
                 seq = head.seq,
-                "The platform asks for rows that are no longer kept; ask its administrator."
+                rows,
+                "The platform holds another history of this device; a new chain begins and it will ask why."
             );
-            return Ok(Step::Refused);
+            return Ok(Step::NewEpoch);
         }
+        debug!(head = head.seq, "The platform acknowledged.");
         // A platform behind what it once acknowledged (restored from a backup) is fed again from its own head.
         let next = (is_behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq);
         Ok(Step::Delivered { next })
@@ -126,6 +125,6 @@ enum Step {
     Delivered {
         next: Option<u64>,
     },
-    /// The platform believes something else; waiting is all that is left.
-    Refused,
+    /// The platform believed something else; wait before the new chain is tried, it might be the platform's fault.
+    NewEpoch,
 }

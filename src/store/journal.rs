@@ -15,6 +15,7 @@ use crate::base::sqlite;
 use crate::domain::Memory;
 use crate::store::schema;
 use crate::wire::batch::{Head, Item, MOST_BYTES, MOST_ITEMS};
+use crate::wire::dsse::Envelope;
 use crate::wire::event::{Chance, Event, Report};
 use crate::wire::seal;
 use crate::wire::statement::{Digests, NO_LINK, Statement};
@@ -88,7 +89,7 @@ impl Journal {
             .optional()
             .map_err(failed)?;
         if known.is_none() {
-            let epoch = uuid::Uuid::from_bytes(random::<16>()?).simple().to_string();
+            let epoch = new_epoch()?;
             info!(%epoch, "A new chain begins.");
             journal
                 .connection
@@ -220,6 +221,46 @@ impl Journal {
         Ok(done)
     }
 
+    /// Begins a new chain and says everything unacknowledged again in it: same events, new numbers and signatures. For a
+    /// platform that holds another history of this device (a restored or cloned disk): it raises a case and goes on,
+    /// where insisting on the old chain would jam for ever. The number of rows taken over.
+    ///
+    /// # Errors
+    /// [`JournalError`]: the old chain stays then.
+    pub fn begin_epoch(&mut self) -> Result<u64, JournalError> {
+        let failed = database(&self.path);
+        let mut head = Head { epoch: new_epoch()?, seq: 0, link: NO_LINK.to_owned() };
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        let unsent: Vec<(String, String)> = transaction
+            .prepare("SELECT id, envelope FROM event WHERE acked_ms IS NULL ORDER BY epoch = (SELECT epoch FROM chain), seq")
+            .and_then(|mut query| query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+            .map_err(&failed)?;
+        for (id, envelope) in unsent {
+            let envelope: Envelope = serde_json::from_str(&envelope)?;
+            let mut statement: Statement = serde_json::from_slice(&envelope.payload)?;
+            statement.epoch.clone_from(&head.epoch);
+            statement.seq = head.seq + 1;
+            statement.prev = head.link;
+            let (envelope, link) = statement.sign(&self.signer.key)?;
+            let envelope = serde_json::to_string(&envelope)?;
+            transaction
+                .execute(
+                    "UPDATE event SET epoch = ?2, seq = ?3, envelope = ?4, link = ?5 WHERE id = ?1",
+                    params![id, statement.epoch, statement.seq as i64, envelope, link],
+                )
+                .map_err(&failed)?;
+            head = Head { epoch: statement.epoch, seq: statement.seq, link };
+        }
+        transaction
+            .execute(
+                "UPDATE chain SET epoch = ?1, seq = ?2, link = ?3",
+                params![head.epoch, head.seq as i64, head.link],
+            )
+            .map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(head.seq)
+    }
+
     /// # Errors
     /// [`JournalError::Database`].
     pub fn pending(&self) -> Result<Pending, JournalError> {
@@ -326,6 +367,10 @@ fn chance(at: Wall) -> Result<Chance, JournalError> {
     Ok(Chance { id, salt: random::<16>()? })
 }
 
+fn new_epoch() -> Result<String, JournalError> {
+    Ok(uuid::Uuid::from_bytes(random::<16>()?).simple().to_string())
+}
+
 fn random<const N: usize>() -> Result<[u8; N], JournalError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(JournalError::Random)?;
@@ -385,6 +430,28 @@ mod tests {
         assert!(journal.acknowledge(&first, "r", Wall(0)).unwrap());
         assert_eq!(journal.pending().unwrap().rows, 1);
         assert_eq!(journal.rows_after(0).unwrap().unwrap().items.len(), 2);
+    }
+
+    #[test]
+    fn a_new_epoch_says_the_same_events_again_in_an_unbroken_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = journal(folder.path());
+        let first = journal.commit(vec![beat(None)]).unwrap();
+        journal.commit(vec![beat(Some(b"crop")), beat(None)]).unwrap();
+        journal.acknowledge(&first, "r", Wall(0)).unwrap();
+        let before: Vec<Item> = journal.unsent().unwrap().unwrap().items;
+        assert_eq!(journal.begin_epoch().unwrap(), 2);
+        let after = journal.unsent().unwrap().unwrap();
+        let key = SigningKey::from_bytes(&[3; 32]).verifying_key();
+        let mut prev = NO_LINK.to_owned();
+        for (at, (old, new)) in before.iter().zip(&after.items).enumerate() {
+            let checked = statement::check(&new.envelope, &key).unwrap();
+            assert_eq!((&new.body, &new.evidence), (&old.body, &old.evidence));
+            assert_eq!((checked.statement.seq, &checked.statement.prev), (at as u64 + 1, &prev));
+            assert_ne!(checked.statement.epoch, first.epoch);
+            prev = checked.link;
+        }
+        assert_eq!(journal.commit(vec![beat(None)]).unwrap().seq, 3);
     }
 
     #[test]
