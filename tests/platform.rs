@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bedcheck::agent::deliver::Deliver;
+use bedcheck::base::backoff::Backoff;
 use bedcheck::base::clock::{Clock, Now, Wall};
 use bedcheck::base::files::sha256_hex;
 use bedcheck::base::ids::{BedId, DeviceId, StayId, WardId};
@@ -20,7 +22,7 @@ use bedcheck::platform::db::Database;
 use bedcheck::platform::devices::{self, Admission};
 use bedcheck::platform::keys::{self, Keys};
 use bedcheck::platform::serve::{self, Running, Settings};
-use bedcheck::store::{Commit, Journal, Signer};
+use bedcheck::store::{Commit, Journal, Keeper, Signer};
 use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::enrol::{DeviceBundle, DeviceRequest, public_key};
@@ -284,6 +286,36 @@ async fn a_batch_becomes_rows_and_its_repeat_changes_nothing() {
     let states: Vec<&str> =
         ledger["ledger"].as_array().unwrap().iter().map(|row| row["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["settled", "open"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_box_restored_from_a_snapshot_goes_on_in_a_new_chain_under_a_case() {
+    let world = World::new().await;
+    let device = world.device("ward-3a");
+    device.journal_named("a.db").commit(vec![roster()]).unwrap();
+    std::fs::copy(device.folder.path().join("a.db"), device.folder.path().join("b.db")).unwrap();
+    for (name, said) in [("a.db", round()), ("b.db", check(Verdict::Verified))] {
+        device.journal_named(name).commit(vec![said]).unwrap();
+        let keeper = Keeper::start(device.journal_named(name)).unwrap();
+        let (stop, stopping) = supervise::shutdown();
+        let deliver = Deliver {
+            keeper: keeper.clone(),
+            platform: device.uplink(),
+            written: Default::default(),
+            clock: fixed(),
+            backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
+        };
+        let task = supervise::task("deliver", deliver.run(stopping));
+        while keeper.ask(|journal| journal.pending()).await.unwrap().unwrap().rows > 0 {
+            tokio::task::yield_now().await;
+        }
+        stop.fire();
+        task.await.unwrap();
+    }
+    assert_eq!(open_kinds(&world).await, ["chain_fork", "chain_new_epoch"]);
+    let rows = world.json("/api/v1/rows").await;
+    assert_eq!(rows["rows"][0]["verdict"], "Verified", "what the restored box said arrived");
     world.end().await;
 }
 

@@ -9,7 +9,7 @@
 pub mod cmd;
 pub mod config;
 mod decide;
-mod deliver;
+pub mod deliver;
 pub mod enrol;
 pub mod evaluate;
 pub mod identity;
