@@ -1,7 +1,5 @@
 //! What a person at the terminal sees; machines get JSON on standard output and nothing else there.
 
-use std::time::Duration;
-
 use comfy_table::{Cell, Color, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -98,6 +96,5 @@ impl Show {
 
     pub fn serving(&self, dashboard: &str) {
         self.note(&format!("\n监管平台 · dashboard   {dashboard}\nCtrl-C 结束 · ends\n"));
-        self.bar.enable_steady_tick(Duration::from_secs(3600));
     }
 }
