@@ -13,6 +13,8 @@ use crate::vision::session::NetError;
 
 /// Reference pictures taken of one person at most.
 const MOST_SHOTS: usize = 10;
+/// Files of a person's folder that are looked at.
+const MOST_FILES: usize = 1000;
 
 /// Why a picture or a set of them cannot be enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -121,15 +123,7 @@ pub fn templates(
 
 fn pictures(folder: &Path) -> Result<Vec<PathBuf>, EnrolError> {
     let empty = || EnrolError::NoPicture(folder.to_owned());
-    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
-        .map_err(|_| empty())?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-            matches!(ending.as_deref(), Some("jpg" | "jpeg" | "png" | "bmp" | "webp"))
-        })
-        .collect();
-    found.sort();
+    let mut found = picture::in_folder(folder, MOST_FILES).map_err(|_| empty())?;
     let is_reference =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("enrol"));
     if found.iter().any(is_reference) {

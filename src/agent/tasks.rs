@@ -28,7 +28,7 @@ use crate::agent::{enrol, identity};
 use crate::base::backoff::Backoff;
 use crate::base::clock::{Clock, boot_id};
 use crate::base::exit::Ending;
-use crate::base::files::{make_owner_only_folder, sha256_hex};
+use crate::base::files::{sha256_hex, shipped};
 use crate::base::ids::{BedId, CameraId, StayId};
 use crate::base::picture;
 use crate::base::redact::mask_name;
@@ -166,16 +166,12 @@ pub fn open_eyes(settings: &Settings) -> anyhow::Result<Eyes> {
 /// # Errors
 /// Exit 78 when there is none.
 pub fn default_models() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("cannot find this program's own path")?;
-    let installed = program.parent().map(|folder| folder.join("../share/bedcheck/models"));
-    let beside = program.ancestors().map(|folder| folder.join("models"));
-    installed.into_iter().chain(beside).find(|folder| folder.join("manifest.toml").is_file()).ok_or_else(
-        || Ending::config("no face pack was found beside this program; name one with --models DIR").into(),
-    )
+    shipped("models", "manifest.toml").ok_or_else(|| {
+        Ending::config("no face pack was found beside this program; name one with --models DIR").into()
+    })
 }
 
 fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
-    make_owner_only_folder(&settings.state).map_err(Ending::config)?;
     let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
     let mut gallery = Gallery::new(eyes.manifest.embedder.metric);
     for (stay, template) in store.all(&eyes.manifest.embedder.sha256).map_err(Ending::config)? {
@@ -196,7 +192,6 @@ pub fn enrol_roster(
 ) -> anyhow::Result<usize> {
     let rule = eyes.rule(&settings.fmr).map_err(Ending::config)?;
     let file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
-    make_owner_only_folder(&settings.state).map_err(Ending::config)?;
     let mut store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
     let base = settings.roster.parent().map(PathBuf::from).unwrap_or_default();
     let mut complaints = Vec::new();
@@ -207,7 +202,7 @@ pub fn enrol_roster(
         match enrol::templates(eyes, &base.join(folder), &rule) {
             Ok(templates) => {
                 store
-                    .replace(&entry.stay, &eyes.manifest.embedder.sha256.clone(), &templates)
+                    .replace(&entry.stay, &eyes.manifest.embedder.sha256, &templates)
                     .map_err(Ending::config)?;
                 enrolled += 1;
             }

@@ -65,6 +65,15 @@ pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
+/// A folder that ships with this program: installed in `../share/bedcheck`, or in the checkout the program was built in.
+/// It is recognised by `marker` in it.
+pub fn shipped(folder: &str, marker: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let installed = program.parent().map(|beside| beside.join("../share/bedcheck").join(folder));
+    let in_checkout = program.ancestors().map(|parent| parent.join(folder));
+    installed.into_iter().chain(in_checkout).find(|found| found.join(marker).exists())
+}
+
 /// SHA-256 as lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))

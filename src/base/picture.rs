@@ -1,7 +1,7 @@
 //! Foreign bytes to pixels, with limits: camera and operator pictures are untrusted.
 
-use std::io::Cursor;
-use std::path::Path;
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
@@ -51,6 +51,23 @@ pub enum PictureError {
 pub fn read(path: &Path) -> Result<Picture, PictureError> {
     let bytes = read_at_most(path, MOST_BYTES)?;
     decode(&bytes).map_err(|cause| PictureError::Content { path: path.display().to_string(), cause })
+}
+
+/// At most `most` picture files of a folder, by name.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn in_folder(folder: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)?.take(most) {
+        let path = entry?.path();
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        if matches!(ending.as_deref(), Some("jpg" | "jpeg" | "png" | "bmp" | "webp")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Decodes JPEG, PNG, BMP or WebP to upright 8-bit RGB; grey, 16-bit and CMYK are converted, EXIF rotation is applied.

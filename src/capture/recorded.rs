@@ -44,7 +44,8 @@ impl Recorded {
             complaint: complaint.to_owned(),
         };
         let pictures = if path.is_dir() {
-            let files = list(path).map_err(|error| source(&error.to_string()))?;
+            let files =
+                picture::in_folder(path, MOST_PICTURES).map_err(|error| source(&error.to_string()))?;
             if files.is_empty() {
                 return Err(source("the folder holds no .jpg, .jpeg, .png, .bmp or .webp picture"));
             }
@@ -101,19 +102,6 @@ impl Camera for Recorded {
     fn origin(&self) -> Origin {
         Origin::Synthetic
     }
-}
-
-fn list(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)?.take(MOST_PICTURES) {
-        let path = entry?.path();
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        if matches!(ending.as_deref(), Some("jpg" | "jpeg" | "png" | "bmp" | "webp")) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 #[cfg(test)]

@@ -70,7 +70,9 @@ pub enum Step {
 /// One due check between its round's begin and its verdict.
 struct Open {
     bed: BedId,
-    glances: Vec<(LookId, Glance)>,
+    /// What each look so far said, and which look it was.
+    glances: Vec<Glance>,
+    looks: Vec<LookId>,
     /// Whether any picture so far was live.
     live: bool,
     next_look: Mono,
@@ -123,7 +125,14 @@ impl Patrol {
             .beds
             .into_iter()
             .filter(|bed| last_rounds.get(bed).is_none_or(|last| *last < memory.round))
-            .map(|bed| Open { bed, glances: Vec::new(), live: false, next_look: now.mono, waiting: None })
+            .map(|bed| Open {
+                bed,
+                glances: Vec::new(),
+                looks: Vec::new(),
+                live: false,
+                next_look: now.mono,
+                waiting: None,
+            })
             .collect();
         self.round = Some(Round { number: memory.round, began: memory.began, until: now.mono + left, open });
     }
@@ -215,6 +224,7 @@ impl Patrol {
                 .map(|bed| Open {
                     bed: bed.clone(),
                     glances: Vec::new(),
+                    looks: Vec::new(),
                     live: false,
                     next_look: now.mono,
                     waiting: None,
@@ -245,8 +255,7 @@ impl Patrol {
         let over = round.until <= now.mono;
         let (at, verdict) = round.open.iter().enumerate().find_map(|(at, open)| {
             let unseen = !views.contains_key(&open.bed) || roster.stay_in(&open.bed).is_none();
-            let glances: Vec<Glance> = open.glances.iter().map(|(_, glance)| glance.clone()).collect();
-            conclude(&glances, over || unseen, policy).map(|verdict| (at, verdict))
+            conclude(&open.glances, over || unseen, policy).map(|verdict| (at, verdict))
         })?;
         let open = round.open.remove(at)?;
         let Some(stay) = roster.stay_in(&open.bed) else {
@@ -310,12 +319,13 @@ impl Open {
     fn take(&mut self, now: Mono, look: LookId, glance: Glance, policy: &Policy) {
         self.waiting = None;
         self.next_look = now + policy.look_spacing;
-        self.glances.push((look, glance));
+        self.glances.push(glance);
+        self.looks.push(look);
     }
 
     /// The last look that speaks for `verdict`, with its similarity where a face was compared.
     fn deciding(&self, verdict: &Verdict) -> Option<(LookId, Option<f32>)> {
-        self.glances.iter().rev().find_map(|(look, glance)| {
+        self.looks.iter().zip(&self.glances).rev().find_map(|(look, glance)| {
             let similarity = match (verdict, glance) {
                 (Verdict::Verified, Glance::Match { similarity })
                 | (Verdict::Mismatch | Verdict::WrongBed { .. }, Glance::Other { similarity, .. }) => {

@@ -66,8 +66,4 @@ impl Roster {
     pub fn stays(&self) -> impl Iterator<Item = &Stay> {
         self.by_bed.values()
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.by_bed.is_empty()
-    }
 }

@@ -15,6 +15,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
+use crate::platform::db::number;
 use crate::platform::devices::Registered;
 use crate::wire::batch::{Fate, Head, Item};
 use crate::wire::event::{self, Event};
@@ -222,11 +223,6 @@ pub fn quarantine(
         ],
     )?;
     Ok(())
-}
-
-/// SQLite's integers are signed; a number beyond them can never be the next of a chain.
-fn number(seq: u64) -> i64 {
-    i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

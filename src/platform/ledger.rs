@@ -13,6 +13,7 @@ use crate::base::ids::DeviceId;
 use crate::domain::patrol::RoundPlan;
 use crate::domain::verdict::CheckResult;
 use crate::platform::cases::{self, Own};
+use crate::platform::db::number;
 
 /// Three missed beats of 60 s ± 10 %.
 const BEATS_MISSED: Duration = Duration::from_secs(200);
@@ -218,10 +219,6 @@ fn present(tx: &Transaction<'_>) -> rusqlite::Result<Vec<(DeviceId, Presence)>> 
         }
     }
     Ok(present)
-}
-
-fn number(round: u64) -> i64 {
-    i64::try_from(round).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
-use crate::base::files::{FileError, read_at_most, write_owner_only};
+use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
 use crate::base::ids::StayId;
 use crate::base::redact::Private;
 use crate::base::sqlite;
@@ -44,11 +44,12 @@ pub struct TemplateStore {
 }
 
 impl TemplateStore {
-    /// Opens the store in `folder`; makes the key at the first call.
+    /// Opens the store in `folder`; makes folder and key at the first call.
     ///
     /// # Errors
     /// [`EnrolledError`].
     pub fn open(folder: &Path) -> Result<TemplateStore, EnrolledError> {
+        make_owner_only_folder(folder)?;
         let key_path = folder.join("template.key");
         if !key_path.exists() {
             let mut key = Zeroizing::new([0; 32]);

@@ -99,11 +99,6 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Replaces the digest of the roster in all later statements.
-    pub fn set_roster_digest(&mut self, digest: String) {
-        self.signer.digests.roster = digest;
-    }
-
     /// Makes reports durable, all or none: numbered, chained, signed, with evidence and the domain's memory.
     ///
     /// # Errors

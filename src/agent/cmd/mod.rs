@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::agent::tasks::default_models;
 use crate::base::exit::{Code, Ending, code_of};
+use crate::base::files::shipped;
 use crate::base::logging;
 use crate::vision::eyes::Eyes;
 use crate::vision::manifest;
@@ -136,10 +137,7 @@ pub(crate) fn assets(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(asked) = asked {
         return Ok(asked.to_owned());
     }
-    let program = std::env::current_exe()?;
-    let installed = program.parent().map(|folder| folder.join("../share/bedcheck/assets"));
-    let beside = program.ancestors().map(|folder| folder.join("assets"));
-    installed.into_iter().chain(beside).find(|folder| folder.join("roster").is_dir()).ok_or_else(|| {
+    shipped("assets", "roster").ok_or_else(|| {
         Ending::config("the demo's pictures were not found; name their folder with --assets DIR").into()
     })
 }

@@ -79,3 +79,8 @@ impl Database {
             .map_err(|cause| DatabaseError { path: self.0.path.clone(), cause })
     }
 }
+
+/// SQLite's integers are signed; a number beyond them can never be the next of a chain or of the rounds.
+pub fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
