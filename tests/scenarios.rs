@@ -6,7 +6,8 @@
 //! bed 04 stay S4                          a row of the roster with a camera
 //! blind 05 stay S5                        a row of the roster without a camera
 //! shows 04 empty                          from now on (verified | other | person S8 | hidden | empty | dark | blurred |
-//!                                         two | uncertain | nothing | unknown)
+//!                                         two | uncertain | nothing | unknown | photo | mask | unwatched |
+//!                                         breathing)
 //! run 9h                                  time passes, deadlines are kept, looks are answered
 //! begin                                   time passes until a round begins
 //! restart                                 the agent dies and comes back with what it remembered
@@ -29,6 +30,7 @@ use bedcheck::base::frame::Origin;
 use bedcheck::base::ids::{BedId, CameraId, StayId};
 use bedcheck::base::redact::Private;
 use bedcheck::domain::exception::{ExceptionChange, Move};
+use bedcheck::domain::liveness::{BodyLife, Cooperation, FaceLife, Life};
 use bedcheck::domain::policy::{FaceRule, Policy};
 use bedcheck::domain::roster::{Roster, Stay};
 use bedcheck::domain::sighting::{FaceQuality, FaceSeen, NoSighting, Occupancy, Reason, Scene, Sighting};
@@ -46,6 +48,16 @@ struct Story {
     rounds: u64,
     checks: Vec<CheckResult>,
     changes: Vec<ExceptionChange>,
+}
+
+/// Forty seconds of a face with open eyes on a body that breathes so far (thousandths of the zone's height).
+fn life(breath: f32, blinks: u16) -> Life {
+    let face = FaceLife { frames: 160, seconds: 40.0, passive: None, blinks, eyes_open: 1.0 };
+    let clarity = if breath > 0.3 { 50.0 } else { 3.0 };
+    let (samples, seconds) = (160, 40.0);
+    let body =
+        BodyLife { samples, seconds, breath, per_minute: 15.0, clarity, movement: breath, noise: 0.05 };
+    Life { face: Some(face), body: Some(body), cooperation: Cooperation::default() }
 }
 
 fn duration(text: &str) -> Duration {
@@ -193,6 +205,14 @@ impl Story {
         };
         let no_face = |changed| Scene::NoFace { occupancy: Occupancy::Changed(changed) };
         let shown = self.shows.get(bed).map_or("nothing", String::as_str);
+        let (shown, life) = match shown {
+            "photo" => ("verified", life(0.02, 0)),
+            "mask" => ("verified", life(2.0, 0)),
+            "unwatched" => ("verified", Life::default()),
+            "unknown" => ("unknown", life(0.02, 0)),
+            "breathing" => ("unknown", life(2.0, 0)),
+            shown => (shown, life(2.0, 9)),
+        };
         let scene = match shown.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["verified"] => face(0.85, None, good),
             ["other"] => face(0.4, Some(("S99", 0.5)), good),
@@ -211,7 +231,8 @@ impl Story {
             ["silence"] => return None,
             _ => panic!("no such scene: {shown}"),
         };
-        Some(Input::Seen(Sighting { look, taken: self.now, origin: Origin::Live, scene }))
+        let camera = CameraId::new("cam").unwrap();
+        Some(Input::Seen(Sighting { look, camera, taken: self.now, origin: Origin::Live, scene, life }))
     }
 
     fn run(&mut self, time: Duration) {

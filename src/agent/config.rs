@@ -10,6 +10,7 @@ use toml::Spanned;
 use crate::base::files::{FileError, read_at_most};
 use crate::base::frame::Area;
 use crate::base::ids::{BedId, CameraId, WardId};
+use crate::domain::liveness::{LifeRule, PassiveRule};
 use crate::domain::policy::{FaceRule, Policy};
 
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -68,6 +69,8 @@ struct RawConfig {
     matching: RawMatch,
     #[serde(default)]
     patrol: RawPatrol,
+    #[serde(default)]
+    liveness: RawLiveness,
     #[serde(default, rename = "camera")]
     cameras: Vec<RawCamera>,
     #[serde(default, rename = "bed")]
@@ -108,6 +111,25 @@ struct RawPatrol {
     heartbeat: Option<Spanned<String>>,
 }
 
+/// Whether a face must belong to a living person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum LivenessMode {
+    #[default]
+    Required,
+    Off,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLiveness {
+    #[serde(default)]
+    mode: LivenessMode,
+    watch: Option<Spanned<String>>,
+    blink_within: Option<Spanned<String>>,
+    lifeless_rounds: Option<u8>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCamera {
@@ -117,6 +139,8 @@ struct RawCamera {
     fps: f32,
     /// Picture of the empty ward, taken at installation.
     empty: Option<PathBuf>,
+    /// What `bedcheck calibrate` measured on this camera.
+    passive: Option<PassiveRule>,
 }
 
 fn default_fps() -> f32 {
@@ -138,6 +162,7 @@ pub struct CameraSettings {
     pub recorded: PathBuf,
     pub fps: f32,
     pub empty: Option<PathBuf>,
+    pub passive: Option<PassiveRule>,
 }
 
 /// A bed in a camera's picture.
@@ -232,10 +257,11 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
     patrol.absent_spacing = check.duration(absent_spacing, "patrol.absent_spacing", patrol.absent_spacing);
     patrol.unproven_rounds = unproven_rounds.unwrap_or(patrol.unproven_rounds);
     let heartbeat = check.duration(heartbeat, "patrol.heartbeat", heartbeat_default);
+    let cameras = cameras(raw.cameras, base, check);
+    liveness(raw.liveness, &cameras, &mut patrol, check);
     for (key, text) in patrol.complaints() {
         check.complain(None, &format!("[patrol] {key} {text}"));
     }
-    let cameras = cameras(raw.cameras, base, check);
     let beds = beds(raw.beds, &cameras, check);
     Settings {
         mode: raw.mode,
@@ -250,6 +276,20 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
         beds,
         patrol,
     }
+}
+
+fn liveness(raw: RawLiveness, cameras: &[CameraSettings], policy: &mut Policy, check: &mut Check<'_>) {
+    if raw.mode == LivenessMode::Off {
+        policy.life = None;
+        return;
+    }
+    let mut rule = LifeRule::default();
+    rule.watch = check.duration(raw.watch, "liveness.watch", rule.watch);
+    rule.blink_within = check.duration(raw.blink_within, "liveness.blink_within", rule.watch);
+    let calibrated = cameras.iter().filter_map(|camera| Some((camera.id.clone(), camera.passive?)));
+    rule.cameras = calibrated.collect();
+    policy.lifeless_rounds = raw.lifeless_rounds.unwrap_or(policy.lifeless_rounds);
+    policy.life = Some(rule);
 }
 
 fn cameras(raw: Vec<RawCamera>, base: &Path, check: &mut Check<'_>) -> Vec<CameraSettings> {
@@ -275,7 +315,16 @@ fn cameras(raw: Vec<RawCamera>, base: &Path, check: &mut Check<'_>) -> Vec<Camer
             check.complain(Some(at), &format!("camera {id}: {} does not exist", recorded.display()));
         }
         let empty = camera.empty.map(|empty| base.join(empty));
-        cameras.push(CameraSettings { id, recorded, fps: camera.fps, empty });
+        if camera
+            .passive
+            .is_some_and(|rule| !(0.0..=rule.live_at).contains(&rule.attack_below) || rule.live_at > 1.0)
+        {
+            let text = format!(
+                "camera {id}: passive needs 0 <= attack_below <= live_at <= 1; `bedcheck calibrate` writes it"
+            );
+            check.complain(Some(at), &text);
+        }
+        cameras.push(CameraSettings { id, recorded, fps: camera.fps, empty, passive: camera.passive });
     }
     cameras
 }

@@ -52,6 +52,9 @@ pub fn advice(reason: Reason) -> (&'static str, &'static str) {
             ("缺少空床参考图", "no picture of the empty bed: take one at installation")
         }
         Reason::NoPicture => ("没有画面，请检查摄像头", "no picture: check the camera"),
+        Reason::LifeUnproven => {
+            ("活体证据不足，请继续观察", "not watched long enough for a sign of life: look again")
+        }
         Reason::Contradictory => ("各次结果不一致，请重试", "the looks contradict each other: try again"),
     }
 }

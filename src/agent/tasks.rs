@@ -78,6 +78,8 @@ pub async fn run(
         slots: slots.clone(),
         dark_below: policy.dark_below,
         keep_crops: settings.evidence == EvidencePolicy::Exception,
+        watch: policy.life.as_ref().map(|life| life.watch),
+        watches: BTreeMap::new(),
         clock: clock.clone(),
     };
     let (vision, looks, answers) = start_vision(worker, &stopping)?;

@@ -25,6 +25,11 @@ impl Slot {
         guard.as_ref().filter(|frame| frame.taken.mono > after).cloned()
     }
 
+    /// The newest frame, however old.
+    pub fn newest(&self) -> Option<Frame> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The number of the newest frame; 0 before the first.
     pub fn count(&self) -> u64 {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |frame| frame.number)

@@ -7,10 +7,11 @@
 //!     Present ──Absent──► Missing{rounds} ───┴─ rounds = absent_rounds ─► hanging bed 挂床住院
 //!        │  ▲                │
 //!        │  └─Verified───────┤◄── FaceHidden, Inconclusive: Unproven{rounds}
-//!        └──Mismatch, WrongBed──► Contested ─► impersonation 冒名住院 / wrong bed 床位不符
+//!        └──Mismatch, WrongBed, NotLive──► Contested ─► impersonation 冒名住院 / wrong bed 床位不符 /
+//!                                                       lifeless_rounds: presentation attack 疑似假体冒充
 //! ```
 //!
-//! | from \ verdict | Verified | Absent | FaceHidden | Mismatch, WrongBed | Inconclusive |
+//! | from \ verdict | Verified | Absent | FaceHidden | Mismatch, WrongBed, NotLive | Inconclusive |
 //! |---|---|---|---|---|---|
 //! | Unseen, Present | Present | Missing 1 | Unproven 1 | Contested | Unproven 1 |
 //! | Missing n | Present | Missing n+1 if late enough | Unproven 1: a body is no absence | Contested | Missing n: a bad view proves no return |
@@ -109,6 +110,8 @@ impl Bed {
                 let (rounds, first) = (*rounds, *first);
                 let kind = match &result.verdict {
                     Verdict::Mismatch => ExceptionKind::Impersonation,
+                    Verdict::NotLive { .. } if rounds < policy.lifeless_rounds => return Vec::new(),
+                    Verdict::NotLive { .. } => ExceptionKind::PresentationAttack,
                     Verdict::WrongBed { .. } => ExceptionKind::WrongBed,
                     Verdict::Verified
                     | Verdict::Absent
@@ -151,10 +154,13 @@ fn next(state: &BedState, at: Wall, verdict: &Verdict, policy: &Policy) -> BedSt
             }
         }
         (Verdict::Absent, _) => missing,
-        (Verdict::Mismatch | Verdict::WrongBed { .. }, BedState::Contested { rounds, first }) => {
-            BedState::Contested { rounds: rounds.saturating_add(1), first: *first }
+        (
+            Verdict::Mismatch | Verdict::WrongBed { .. } | Verdict::NotLive { .. },
+            BedState::Contested { rounds, first },
+        ) => BedState::Contested { rounds: rounds.saturating_add(1), first: *first },
+        (Verdict::Mismatch | Verdict::WrongBed { .. } | Verdict::NotLive { .. }, _) => {
+            BedState::Contested { rounds: 1, first: at }
         }
-        (Verdict::Mismatch | Verdict::WrongBed { .. }, _) => BedState::Contested { rounds: 1, first: at },
         (Verdict::FaceHidden | Verdict::Inconclusive { .. }, BedState::Unproven { rounds, first }) => {
             BedState::Unproven { rounds: rounds.saturating_add(1), first: *first }
         }

@@ -16,6 +16,8 @@ pub enum ExceptionKind {
     Impersonation,
     /// 床位不符: another patient of this ward in the bed.
     WrongBed,
+    /// 疑似照片或假体冒充: the patient's face, but not on a living person, in several rounds.
+    PresentationAttack,
     /// 未能核实: several rounds without a usable view.
     NotVerified,
 }
@@ -26,6 +28,7 @@ impl ExceptionKind {
             ExceptionKind::HangingBed => "hanging_bed",
             ExceptionKind::Impersonation => "impersonation",
             ExceptionKind::WrongBed => "wrong_bed",
+            ExceptionKind::PresentationAttack => "presentation_attack",
             ExceptionKind::NotVerified => "not_verified",
         }
     }

@@ -18,6 +18,7 @@
 
 pub mod bed;
 pub mod exception;
+pub mod liveness;
 pub mod patrol;
 pub mod policy;
 pub mod roster;

@@ -22,7 +22,7 @@ use crate::domain::policy::Policy;
 use crate::domain::roster::Roster;
 use crate::domain::sighting::Reason;
 use crate::domain::verdict::{CheckResult, Verdict, conclude};
-use crate::domain::verify::Glance;
+use crate::domain::verify::{Glance, Proof};
 
 /// Looks asked for and not yet answered: more would only wait in front of the one vision thread.
 const OUTSTANDING: usize = 2;
@@ -77,6 +77,13 @@ struct Open {
     live: bool,
     next_look: Mono,
     waiting: Option<(LookId, Mono)>,
+}
+
+/// The look that a verdict rests on.
+struct Deciding {
+    look: LookId,
+    similarity: Option<f32>,
+    life: Option<Proof>,
 }
 
 struct Round {
@@ -263,7 +270,7 @@ impl Patrol {
             return self.conclude_one(now, roster, policy);
         };
         let deciding = open.deciding(&verdict);
-        let keep = deciding.map(|(look, _)| look).filter(|_| verdict != Verdict::Verified);
+        let keep = deciding.as_ref().map(|deciding| deciding.look).filter(|_| verdict != Verdict::Verified);
         let result = CheckResult {
             round: round.number,
             bed: open.bed.clone(),
@@ -272,10 +279,11 @@ impl Patrol {
             due: round.began,
             done: now.wall,
             verdict,
-            similarity: deciding.and_then(|(_, similarity)| similarity),
+            similarity: deciding.as_ref().and_then(|deciding| deciding.similarity),
             threshold: policy.face.match_at,
             fmr: policy.face.fmr.clone(),
             looks: u8::try_from(open.glances.len()).unwrap_or(u8::MAX),
+            life: deciding.and_then(|deciding| deciding.life),
             synthetic: !open.live,
         };
         Some(Step::Conclude(result, keep))
@@ -323,19 +331,23 @@ impl Open {
         self.looks.push(look);
     }
 
-    /// The last look that speaks for `verdict`, with its similarity where a face was compared.
-    fn deciding(&self, verdict: &Verdict) -> Option<(LookId, Option<f32>)> {
+    /// The last look that speaks for `verdict`.
+    fn deciding(&self, verdict: &Verdict) -> Option<Deciding> {
         self.looks.iter().zip(&self.glances).rev().find_map(|(look, glance)| {
-            let similarity = match (verdict, glance) {
-                (Verdict::Verified, Glance::Match { similarity })
-                | (Verdict::Mismatch | Verdict::WrongBed { .. }, Glance::Other { similarity, .. }) => {
-                    Some(*similarity)
+            let (similarity, life) = match (verdict, glance) {
+                (Verdict::Verified, Glance::Match { similarity, life }) => (Some(*similarity), life.clone()),
+                (Verdict::NotLive { .. }, Glance::Lifeless { similarity, life }) => {
+                    (Some(*similarity), Some(life.clone()))
+                }
+                (Verdict::Mismatch | Verdict::WrongBed { .. }, Glance::Other { similarity, .. }) => {
+                    (Some(*similarity), None)
                 }
                 (Verdict::Absent, Glance::Empty { .. })
                 | (Verdict::FaceHidden, Glance::Hidden { .. })
-                | (Verdict::Inconclusive { .. }, _) => None,
+                | (Verdict::Inconclusive { .. }, _) => (None, None),
                 (
                     Verdict::Verified
+                    | Verdict::NotLive { .. }
                     | Verdict::Absent
                     | Verdict::FaceHidden
                     | Verdict::Mismatch
@@ -343,7 +355,7 @@ impl Open {
                     _,
                 ) => return None,
             };
-            Some((*look, similarity))
+            Some(Deciding { look: *look, similarity, life })
         })
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::liveness::LifeRule;
+
 /// Everything the domain's judgement depends on. Digested into each statement, so that a change shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
@@ -25,8 +27,12 @@ pub struct Policy {
     pub absent_spacing: Duration,
     /// Rounds without a usable view before "not verified" becomes an exception.
     pub unproven_rounds: u8,
+    /// Rounds in which the face showed no life before that becomes an exception: one may be a bad watch.
+    pub lifeless_rounds: u8,
     pub face: FaceRule,
     pub quality: QualityRule,
+    /// What counts as life; `None`: a face is believed as it is.
+    pub life: Option<LifeRule>,
     /// Mean luma (0..=255) of a zone below which it is dark: lights off is no absence.
     pub dark_below: f32,
     /// Share of a zone (0..=1) that must differ from the empty bed to count as a body.
@@ -90,8 +96,10 @@ impl Policy {
             absent_rounds: 3,
             absent_spacing: Duration::from_secs(2 * 3600),
             unproven_rounds: 3,
+            lifeless_rounds: 2,
             face,
             quality: QualityRule::default(),
+            life: Some(LifeRule::default()),
             dark_below: 20.0,
             body_above: 0.12,
         }
@@ -114,6 +122,15 @@ impl Policy {
             "must lie between 2 and 50: one absence proves nothing",
         );
         check((2..=50).contains(&self.unproven_rounds), "unproven_rounds", "must lie between 2 and 50");
+        check((1..=50).contains(&self.lifeless_rounds), "lifeless_rounds", "must lie between 1 and 50");
+        if let Some(life) = &self.life {
+            let looked_at = self.look_spacing * u32::from(self.looks_per_check.saturating_sub(1));
+            check(
+                looked_at >= life.watch,
+                "liveness.watch",
+                "must not be longer than the looks of a check take: (looks - 1) x look_spacing",
+            );
+        }
         check(!self.look_timeout.is_zero(), "look_timeout", "must be longer than 0s");
         check(
             self.check_within < self.round_every,

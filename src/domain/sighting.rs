@@ -4,16 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Now;
 use crate::base::frame::Origin;
-use crate::base::ids::StayId;
+use crate::base::ids::{CameraId, StayId};
+use crate::domain::liveness::Life;
 use crate::domain::patrol::LookId;
 
 /// The answer to one look.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sighting {
     pub look: LookId,
+    pub camera: CameraId,
     pub taken: Now,
     pub origin: Origin,
     pub scene: Scene,
+    /// What was seen of breathing, blinking and the like up to this look.
+    pub life: Life,
 }
 
 /// A look that brought no picture.
@@ -88,6 +92,8 @@ pub enum Reason {
     NoEmptyReference,
     /// 摄像头无画面
     NoPicture,
+    /// 活体证据不足
+    LifeUnproven,
     /// 各次结果不一致
     Contradictory,
 }

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, StayId};
+use crate::domain::liveness::Cue;
 use crate::domain::policy::Policy;
 use crate::domain::sighting::Reason;
-use crate::domain::verify::Glance;
+use crate::domain::verify::{Glance, Proof};
 
 /// The outcome of one due check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum Verdict {
     Mismatch,
     /// 床位不符: another patient of this ward lies there.
     WrongBed { found: StayId },
+    /// 疑似假体: the right face without a sign of life, in at least two looks.
+    NotLive { cue: Cue },
     /// 无法判定: the looks prove nothing, for this reason.
     Inconclusive { reason: Reason },
 }
@@ -35,6 +38,7 @@ impl Verdict {
             Verdict::FaceHidden => "FaceHidden",
             Verdict::Mismatch => "Mismatch",
             Verdict::WrongBed { .. } => "WrongBed",
+            Verdict::NotLive { .. } => "NotLive",
             Verdict::Inconclusive { .. } => "Inconclusive",
         }
     }
@@ -47,6 +51,7 @@ impl Verdict {
             Verdict::FaceHidden => "在床未露脸",
             Verdict::Mismatch => "人证不符",
             Verdict::WrongBed { .. } => "床位不符",
+            Verdict::NotLive { .. } => "疑似假体",
             Verdict::Inconclusive { .. } => "无法判定",
         }
     }
@@ -70,6 +75,9 @@ pub struct CheckResult {
     pub threshold: f32,
     pub fmr: String,
     pub looks: u8,
+    /// The cue that decided about life with its numbers; absent where life was not asked for or nothing matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<Proof>,
     /// Whether every picture came from a recording; such a check can never count as real.
     pub synthetic: bool,
 }
@@ -89,12 +97,13 @@ pub fn conclude(glances: &[Glance], last: bool, policy: &Policy) -> Option<Verdi
     if glances.is_empty() {
         return Some(Verdict::Inconclusive { reason: Reason::NoPicture });
     }
-    let (mut others, mut hidden, mut empty) = (Vec::new(), 0, 0);
+    let (mut others, mut lifeless, mut hidden, mut empty) = (Vec::new(), Vec::new(), 0, 0);
     let mut reasons: Vec<Reason> = Vec::new();
     for glance in glances {
         match glance {
             Glance::Match { .. } => {}
             Glance::Other { who, .. } => others.push(who.clone()),
+            Glance::Lifeless { life, .. } => lifeless.push(life.cue),
             Glance::Hidden { .. } => hidden += 1,
             Glance::Empty { .. } => empty += 1,
             Glance::Unusable(reason) => reasons.push(*reason),
@@ -103,6 +112,8 @@ pub fn conclude(glances: &[Glance], last: bool, policy: &Policy) -> Option<Verdi
     let enough = usize::from(policy.looks_per_check).min(2);
     Some(if others.len() >= enough && empty == 0 {
         same_patient(&others, enough).map_or(Verdict::Mismatch, |found| Verdict::WrongBed { found })
+    } else if let (true, Some(cue)) = (lifeless.len() >= enough && others.is_empty(), commonest(&lifeless)) {
+        Verdict::NotLive { cue }
     } else if empty == glances.len() && all_taken {
         Verdict::Absent
     } else if hidden >= enough && others.is_empty() && empty == 0 {
@@ -121,14 +132,15 @@ fn same_patient(others: &[Option<StayId>], enough: usize) -> Option<StayId> {
         .cloned()
 }
 
-fn commonest(reasons: &[Reason]) -> Option<Reason> {
-    let count = |wanted: Reason| reasons.iter().filter(|reason| **reason == wanted).count();
-    reasons.iter().copied().max_by_key(|reason| (count(*reason), std::cmp::Reverse(*reason)))
+fn commonest<T: Copy + Ord>(values: &[T]) -> Option<T> {
+    let count = |wanted: T| values.iter().filter(|value| **value == wanted).count();
+    values.iter().copied().max_by_key(|value| (count(*value), std::cmp::Reverse(*value)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::liveness::Life;
     use crate::domain::policy::FaceRule;
 
     fn policy() -> Policy {
@@ -146,7 +158,8 @@ mod tests {
     #[test]
     fn one_match_is_enough_and_one_odd_frame_accuses_nobody() {
         let policy = policy();
-        assert_eq!(conclude(&[Glance::Match { similarity: 0.8 }], false, &policy), Some(Verdict::Verified));
+        let seen = Glance::Match { similarity: 0.8, life: None };
+        assert_eq!(conclude(&[seen], false, &policy), Some(Verdict::Verified));
         assert_eq!(conclude(&[other(None)], false, &policy), None);
         assert_eq!(
             conclude(&[other(None), DARK, DARK], false, &policy),
@@ -167,6 +180,24 @@ mod tests {
             conclude(&[other(Some("S8")), other(Some("S7")), other(None)], false, &policy),
             Some(Verdict::Mismatch)
         );
+    }
+
+    #[test]
+    fn one_lifeless_look_is_not_enough_and_one_breath_is() {
+        let policy = policy();
+        let still =
+            || Glance::Lifeless { similarity: 0.8, life: Proof { cue: Cue::Still, life: Life::default() } };
+        assert_eq!(conclude(&[still(), still()], false, &policy), None);
+        assert_eq!(
+            conclude(&[DARK, still(), still()], false, &policy),
+            Some(Verdict::NotLive { cue: Cue::Still })
+        );
+        assert_eq!(
+            conclude(&[still(), DARK, DARK], false, &policy),
+            Some(Verdict::Inconclusive { reason: Reason::Dark })
+        );
+        let alive = Glance::Match { similarity: 0.8, life: None };
+        assert_eq!(conclude(&[still(), still(), alive], false, &policy), Some(Verdict::Verified));
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! One sighting against one person: integrity, then quality, then likeness (verification, 智慧核查).
+//! One sighting against one person: integrity, then quality, then likeness, then life (verification, 智慧核查).
+
+use serde::{Deserialize, Serialize};
 
 use crate::base::ids::StayId;
+use crate::domain::liveness::{Assessment, Cue, Life, Place, assess};
 use crate::domain::policy::{Policy, QualityRule};
 use crate::domain::roster::Stay;
 use crate::domain::sighting::{FaceQuality, FaceSeen, Occupancy, Reason, Scene, Sighting};
@@ -8,8 +11,10 @@ use crate::domain::sighting::{FaceQuality, FaceSeen, Occupancy, Reason, Scene, S
 /// What one look says about one person.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Glance {
-    /// The person expected.
-    Match { similarity: f32 },
+    /// The person expected, alive as far as the policy asks.
+    Match { similarity: f32, life: Option<Proof> },
+    /// The face of the person expected, but not on a living person.
+    Lifeless { similarity: f32, life: Proof },
     /// Surely somebody else; `who` when it is another patient of this ward.
     Other { similarity: f32, who: Option<StayId> },
     /// A body without a face.
@@ -20,15 +25,26 @@ pub enum Glance {
     Unusable(Reason),
 }
 
+/// The cue that decided about life, and every number behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    pub cue: Cue,
+    #[serde(flatten)]
+    pub life: Life,
+}
+
 /// Judges one sighting of the bed of `stay`.
 ///
 /// | scene | glance |
 /// |---|---|
 /// | dark | `Unusable(Dark)` |
+/// | no face, no picture of the empty bed, but the bed breathes | `Hidden` |
 /// | no face, no picture of the empty bed | `Unusable(NoEmptyReference)`: absence cannot be proven |
 /// | no face, zone differs from the empty bed | `Hidden` |
 /// | no face, zone as when empty | `Empty` |
-/// | face of the person expected | `Match`, whatever else is in the picture |
+/// | face of the person expected, alive (`liveness`) or liveness not asked for | `Match`, whatever else is in the picture |
+/// | face of the person expected, not alive | `Lifeless` |
+/// | face of the person expected, not watched long enough to tell | `Unusable(LifeUnproven)` |
 /// | several faces, none of them expected | `Unusable(SeveralFaces)`: a visitor is no impostor |
 /// | poor picture of another face | `Unusable(...)` |
 /// | face of another patient of the ward | `Other` with name |
@@ -37,13 +53,38 @@ pub enum Glance {
 pub fn judge(sighting: &Sighting, stay: &Stay, policy: &Policy) -> Glance {
     match &sighting.scene {
         Scene::Dark { .. } => Glance::Unusable(Reason::Dark),
+        Scene::NoFace { occupancy: Occupancy::Unknown } if breathes(&sighting.life, policy) => {
+            Glance::Hidden { changed: 1.0 }
+        }
         Scene::NoFace { occupancy: Occupancy::Unknown } => Glance::Unusable(Reason::NoEmptyReference),
         Scene::NoFace { occupancy: Occupancy::Changed(changed) } if *changed >= policy.body_above => {
             Glance::Hidden { changed: *changed }
         }
         Scene::NoFace { occupancy: Occupancy::Changed(changed) } => Glance::Empty { changed: *changed },
-        Scene::Faces { count, best } => judge_face(*count, best, stay, policy),
+        Scene::Faces { count, best } => match judge_face(*count, best, stay, policy) {
+            Glance::Match { similarity, .. } => judge_life(similarity, sighting, policy),
+            other => other,
+        },
     }
+}
+
+fn judge_life(similarity: f32, sighting: &Sighting, policy: &Policy) -> Glance {
+    let Some(rule) = &policy.life else { return Glance::Match { similarity, life: None } };
+    let proof = |cue| Proof { cue, life: sighting.life.clone() };
+    match assess(&sighting.life, Place::Bed, &sighting.camera, rule) {
+        Assessment::Live(cue) => Glance::Match { similarity, life: Some(proof(cue)) },
+        Assessment::Attack(cue) => Glance::Lifeless { similarity, life: proof(cue) },
+        Assessment::Undecided(_) => Glance::Unusable(Reason::LifeUnproven),
+    }
+}
+
+/// A body without a face still lifts its blanket.
+fn breathes(life: &Life, policy: &Policy) -> bool {
+    policy
+        .life
+        .as_ref()
+        .zip(life.body.as_ref())
+        .is_some_and(|(rule, body)| body.clarity >= rule.clear_above && body.breath >= rule.breath_above)
 }
 
 fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, policy: &Policy) -> Glance {
@@ -54,7 +95,7 @@ fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, policy: &Policy) -> Gl
     };
     // A match needs the quality gate too: pictures below it were not part of the operating point's measurement.
     if claimed >= policy.face.match_at {
-        return weakness.map_or(Glance::Match { similarity: claimed }, Glance::Unusable);
+        return weakness.map_or(Glance::Match { similarity: claimed, life: None }, Glance::Unusable);
     }
     if count > 1 {
         return Glance::Unusable(Reason::SeveralFaces);

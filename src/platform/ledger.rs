@@ -321,6 +321,7 @@ mod tests {
             threshold: 0.4,
             fmr: "1e-3".into(),
             looks: 1,
+            life: None,
             synthetic: false,
         };
         db.write(|tx| {

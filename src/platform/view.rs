@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::domain::verdict::{CheckResult, Verdict};
+use crate::domain::verify::Proof;
 
 /// Ledger and ended exceptions are shown this far back; everything stays in the file.
 const MOST_ROWS: i64 = 500;
@@ -31,6 +32,8 @@ pub struct BedRow {
     pub threshold: Option<f32>,
     pub fmr: Option<String>,
     pub looks: Option<u8>,
+    /// The cue that decided about life, and its numbers.
+    pub life: Option<Proof>,
     pub round: Option<i64>,
     pub rounds_seen: i64,
     /// Whether a check is due now and not yet proved.
@@ -160,6 +163,7 @@ fn blank(row: &Row<'_>, device: String, chain: ChainView) -> rusqlite::Result<Be
         threshold: None,
         fmr: None,
         looks: None,
+        life: None,
         round: None,
         rounds_seen: 0,
         is_due: false,
@@ -222,12 +226,17 @@ fn fill_result(bed: &mut BedRow, result: &CheckResult, now: Wall) {
             bed.reason = serde_json::to_value(reason).ok().and_then(|name| Some(name.as_str()?.to_owned()));
         }
         Verdict::WrongBed { found } => bed.found = Some(found.to_string()),
-        Verdict::Verified | Verdict::Absent | Verdict::FaceHidden | Verdict::Mismatch => {}
+        Verdict::NotLive { .. }
+        | Verdict::Verified
+        | Verdict::Absent
+        | Verdict::FaceHidden
+        | Verdict::Mismatch => {}
     }
     bed.similarity = result.similarity;
     bed.threshold = Some(result.threshold);
     bed.fmr = Some(result.fmr.clone());
     bed.looks = Some(result.looks);
+    bed.life = result.life.clone();
     bed.done = Some(result.done.0);
     bed.age_s = Some(seconds(now, result.done.0));
     bed.synthetic = result.synthetic;

@@ -7,7 +7,7 @@ use crate::vision::detect::{self, ANCHORS, BOX, Letterbox, OVERLAP, Proposal, ov
 use crate::vision::manifest::Manifest;
 use crate::vision::mesh::{self, CROP, Mesh, POINTS};
 use crate::vision::session::{Net, NetError};
-use crate::vision::{embed, quality};
+use crate::vision::{embed, pad, quality};
 
 /// A pack that was loaded and proven.
 pub struct Eyes {
@@ -15,6 +15,7 @@ pub struct Eyes {
     detector: Net,
     mesh: Net,
     embedder: Net,
+    pad: Option<Net>,
 }
 
 /// One face in a picture.
@@ -49,7 +50,16 @@ impl Eyes {
         let file = manifest.embedder.net(folder);
         let mut embedder = Net::load(&file, &[manifest.embedder.dimensions])?;
         embedder.prove(&file, |outputs| outputs[0].clone())?;
-        Ok(Eyes { manifest, detector, mesh, embedder })
+        let pad = match &manifest.pad {
+            Some(table) => {
+                let file = table.net(folder);
+                let mut pad = Net::load(&file, &[1])?;
+                pad.prove(&file, |outputs| outputs[0].clone())?;
+                Some(pad)
+            }
+            None => None,
+        };
+        Ok(Eyes { manifest, detector, mesh, embedder, pad })
     }
 
     /// Every face once, surest first.
@@ -81,6 +91,28 @@ impl Eyes {
             faces.push(Face { mesh, quality, chip });
         }
         Ok(faces)
+    }
+
+    /// The face that `before` showed, one frame later; `None` when it is gone.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub fn follow(&mut self, picture: &Picture, before: &Mesh) -> Result<Option<Mesh>, NetError> {
+        let (center, width, height, angle) = before.extent();
+        let is_logit = self.manifest.mesh.flag_is_logit;
+        let mesh = mesh::fit(&mut self.mesh, picture, center, width.max(height) * CROP, angle, is_logit)?;
+        Ok((mesh.flag >= self.manifest.mesh.min_flag).then_some(mesh))
+    }
+
+    /// P(live) of a face in one frame, 0..=1; `None` when the pack has no PAD net.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub fn liveness(&mut self, picture: &Picture, mesh: &Mesh) -> Result<Option<f32>, NetError> {
+        match (&mut self.pad, &self.manifest.pad) {
+            (Some(net), Some(table)) => pad::score(net, table, picture, mesh).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The embedding of one face; never leaves the agent.

@@ -40,6 +40,8 @@ pub struct Manifest {
     pub detector: Detector,
     pub mesh: Mesh,
     pub embedder: Embedder,
+    /// A pack without one sees no passive liveness; everything else works.
+    pub pad: Option<Pad>,
     #[serde(skip)]
     pub folder: PathBuf,
     /// SHA-256 of the manifest, which holds the digests of every net.
@@ -154,6 +156,17 @@ net_table!(
         pilot_reason: String,
     }
 );
+net_table!(
+    /// The net that tells living faces from pictures of faces; answers with a logit.
+    Pad {
+        /// Side of the crop in longer sides of the mesh's box.
+        crop: f32,
+        /// P(live) from which a frame counts as live where no camera's own threshold is known (`eval pad`).
+        live_at: f32,
+        #[serde(default)]
+        pilot_reason: String,
+    }
+);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -228,11 +241,13 @@ fn complaint(manifest: &Manifest) -> Option<String> {
     if manifest.schema != 1 {
         return Some(format!("schema {} is not understood, 1 is", manifest.schema));
     }
-    for (table, input) in [
+    let mut inputs = vec![
         ("detector", &manifest.detector.input),
         ("mesh", &manifest.mesh.input),
         ("embedder", &embedder.input),
-    ] {
+    ];
+    inputs.extend(manifest.pad.iter().map(|pad| ("pad", &pad.input)));
+    for (table, input) in inputs {
         let [batch, channels, height, width] = input.shape;
         if batch != 1 || channels != 3 || height != width || !(16..=1024).contains(&width) {
             return Some(format!(
@@ -241,7 +256,8 @@ fn complaint(manifest: &Manifest) -> Option<String> {
             ));
         }
     }
-    for file in [&manifest.detector.file, &manifest.mesh.file, &embedder.file] {
+    let files = [&manifest.detector.file, &manifest.mesh.file, &embedder.file];
+    for file in files.into_iter().chain(manifest.pad.iter().map(|pad| &pad.file)) {
         if Path::new(file).components().count() != 1 || file.starts_with('.') {
             return Some(format!("file {file:?} must be a plain name in the pack's folder"));
         }
@@ -253,6 +269,11 @@ fn complaint(manifest: &Manifest) -> Option<String> {
     }
     if embedder.operating_points.is_empty() {
         return Some("[embedder] operating_points is empty".to_owned());
+    }
+    if let Some(pad) = &manifest.pad
+        && !((1.0..=8.0).contains(&pad.crop) && (0.0..=1.0).contains(&pad.live_at))
+    {
+        return Some("[pad] crop must lie between 1 and 8, live_at between 0 and 1".to_owned());
     }
     if embedder.grade == Grade::Pilot && embedder.pilot_reason.is_empty() {
         return Some("[embedder] grade = \"pilot\" needs a pilot_reason".to_owned());

@@ -16,6 +16,9 @@ const RIGHT_EYE: usize = 33;
 const LEFT_EYE: usize = 263;
 const FOREHEAD: usize = 10;
 const CHIN: usize = 152;
+// Corner, two points of the upper lid, corner, two of the lower lid under them (Soukupová and Čech 2016).
+const RIGHT_LIDS: [usize; 6] = [33, 160, 158, 133, 153, 144];
+const LEFT_LIDS: [usize; 6] = [362, 385, 387, 263, 373, 380];
 /// Pitch of a level face by this measure: the median of 6,920 LFW faces.
 const LEVEL_PITCH: f32 = 5.6;
 
@@ -120,5 +123,17 @@ impl Mesh {
         self.points.iter().fold([f32::MAX, f32::MAX, f32::MIN, f32::MIN], |b, p| {
             [b[0].min(p[0]), b[1].min(p[1]), b[2].max(p[0]), b[3].max(p[1])]
         })
+    }
+
+    /// Eye aspect ratio, mean of both eyes: about 0.3 open, below 0.15 closed.
+    pub fn eye_openness(&self) -> f32 {
+        let between = |a: usize, b: usize| {
+            let (a, b) = (self.xy(a), self.xy(b));
+            (a[0] - b[0]).hypot(a[1] - b[1])
+        };
+        let of = |[outer, upper1, upper2, inner, lower2, lower1]: [usize; 6]| {
+            (between(upper1, lower1) + between(upper2, lower2)) / (2.0 * between(outer, inner)).max(1e-3)
+        };
+        (of(RIGHT_LIDS) + of(LEFT_LIDS)) / 2.0
     }
 }

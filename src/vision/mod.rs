@@ -4,6 +4,8 @@
 //!  picture ─► detect at 0° and 180° ─► mesh on each proposal ─► best score × flag ─► mesh again, upright
 //!                                                                   │
 //!     Sighting ◄─ gallery (similarity) ◄─ embed ◄─ align by mesh points ◄┘─► quality
+//!        ▲
+//!        └─ watch: between looks every frame feeds track (eyes, PAD score) and motion (breathing) of each bed
 //! ```
 //! `models/README.md`, "The front end, exactly", has the numbers; `models/convert/reference.py` is the same in Python.
 
@@ -14,8 +16,12 @@ pub mod gallery;
 pub mod geometry;
 pub mod manifest;
 pub mod mesh;
+pub mod motion;
 pub mod occupancy;
+pub mod pad;
 pub mod quality;
 pub mod runtime;
 pub mod session;
+pub mod track;
+pub mod watch;
 pub mod worker;

@@ -1,4 +1,5 @@
-//! The thread that looks: takes requests, waits for a fresh frame, answers with numbers.
+//! The thread that looks: takes requests, waits for a fresh frame, answers with numbers. Between requests every fresh
+//! frame goes to the watch of each bed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +15,22 @@ use crate::base::picture::encode_jpeg;
 use crate::base::redact::Private;
 use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
+use crate::domain::liveness::Life;
 use crate::domain::patrol::LookId;
 use crate::domain::sighting::{FaceSeen, NoSighting, Occupancy, Reason, Scene, Sighting};
-use crate::vision::eyes::Eyes;
+use crate::vision::eyes::{Eyes, Face};
 use crate::vision::gallery::Gallery;
 use crate::vision::geometry::shrink;
 use crate::vision::occupancy::{EmptyBed, mean_luma};
 use crate::vision::session::NetError;
+use crate::vision::watch::Watch;
 
 /// Longest side and quality of an evidence crop: about 25 kB, readable, no more than the bed.
 const CROP_SIDE: u32 = 480;
 const CROP_QUALITY: u8 = 78;
+
+/// How long the thread waits for a request before it turns to the watches again.
+const IDLE: Duration = Duration::from_millis(40);
 
 /// Where a bed lies in a camera's picture.
 #[derive(Clone)]
@@ -64,14 +70,24 @@ pub struct Worker {
     pub slots: BTreeMap<CameraId, Slot>,
     pub dark_below: f32,
     pub keep_crops: bool,
+    /// How long a bed is watched for signs of life; `None` where liveness is off.
+    pub watch: Option<Duration>,
+    pub watches: BTreeMap<BedId, Watch>,
     pub clock: Clock,
+}
+
+/// What one zone shows, and the face it was read from.
+pub struct Seen {
+    pub scene: Scene,
+    pub best: Option<Face>,
 }
 
 impl Worker {
     /// Answers requests until shutdown or until nobody asks any more.
     pub fn work(mut self, requests: &Receiver<Request>, stopping: &Stopping, mut answer: impl FnMut(Answer)) {
         loop {
-            match requests.recv_timeout(Duration::from_millis(200)) {
+            self.feed();
+            match requests.recv_timeout(IDLE) {
                 Ok(request) => answer(self.look(&request)),
                 Err(RecvTimeoutError::Timeout) if stopping.has_begun() => return,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -91,18 +107,11 @@ impl Worker {
             warn!(camera = %view.camera, bed = %request.bed, "The bed's zone lies outside the picture; check the configuration.");
             return nothing(Reason::NoPicture);
         };
-        match see(
-            &mut self.eyes,
-            &zone,
-            view.empty.as_ref(),
-            self.dark_below,
-            &request.gallery,
-            &request.stay,
-        ) {
-            Ok(scene) => {
-                debug!(bed = %request.bed, scene = ?scene, "Looked.");
+        match self.examine(request, &view, &frame, &zone) {
+            Ok(sighting) => {
+                debug!(bed = %request.bed, scene = ?sighting.scene, life = ?sighting.life, "Looked.");
                 let crop = self.keep_crops.then(|| crop(&zone)).flatten();
-                Answer::Seen { sighting: sighting(request.look, &frame, scene), crop }
+                Answer::Seen { sighting, crop }
             }
             Err(error) => {
                 warn!(%error, "A look failed.");
@@ -110,10 +119,44 @@ impl Worker {
             }
         }
     }
-}
 
-fn sighting(look: LookId, frame: &Frame, scene: Scene) -> Sighting {
-    Sighting { look, taken: frame.taken, origin: frame.origin, scene }
+    fn examine(
+        &mut self,
+        request: &Request,
+        view: &View,
+        frame: &Frame,
+        zone: &Picture,
+    ) -> Result<Sighting, NetError> {
+        let eyes = &mut self.eyes;
+        let seen = see(eyes, zone, view.empty.as_ref(), self.dark_below, &request.gallery, &request.stay)?;
+        let mut life = Life::default();
+        if self.watch.is_some() {
+            let watch = self.watches.entry(request.bed.clone()).or_default();
+            if let Some(face) = &seen.best {
+                watch.follow(eyes, frame.taken.mono, zone, face)?;
+            }
+            life = watch.life();
+        }
+        let (look, camera) = (request.look, view.camera.clone());
+        Ok(Sighting { look, camera, taken: frame.taken, origin: frame.origin, scene: seen.scene, life })
+    }
+
+    /// Gives every fresh frame to the watches of the beds it shows.
+    fn feed(&mut self) {
+        let Some(watch) = self.watch else { return };
+        for (bed, view) in &self.views {
+            let own = self.watches.entry(bed.clone()).or_default();
+            let Some(frame) = self.slots.get(&view.camera).and_then(Slot::newest) else { continue };
+            if !own.wants(frame.taken.mono) {
+                continue;
+            }
+            let Some(zone) = frame.picture.cut(view.zone) else { continue };
+            let watch_ms = u64::try_from(watch.as_millis()).unwrap_or(u64::MAX);
+            if let Err(error) = own.take(&mut self.eyes, frame.taken.mono, &zone, watch_ms) {
+                warn!(%error, %bed, "A frame could not be watched.");
+            }
+        }
+    }
 }
 
 fn crop(zone: &Picture) -> Option<Private<Vec<u8>>> {
@@ -131,10 +174,10 @@ pub fn see(
     dark_below: f32,
     gallery: &Gallery,
     stay: &StayId,
-) -> Result<Scene, NetError> {
+) -> Result<Seen, NetError> {
     let mean_luma = mean_luma(zone);
     if mean_luma < dark_below {
-        return Ok(Scene::Dark { mean_luma });
+        return Ok(Seen { scene: Scene::Dark { mean_luma }, best: None });
     }
     let faces = eyes.faces(zone)?;
     let mut seen = Vec::with_capacity(faces.len());
@@ -147,16 +190,16 @@ pub fn see(
         });
     }
     let count = seen.len();
-    let best = seen.into_iter().max_by(|a, b| {
+    let best = seen.into_iter().zip(faces).max_by(|(a, _), (b, _)| {
         let likeness = |face: &FaceSeen| face.claimed.unwrap_or(f32::MIN);
         likeness(a).total_cmp(&likeness(b))
     });
     Ok(match best {
-        Some(best) => Scene::Faces { count, best },
-        None => Scene::NoFace {
-            occupancy: empty
-                .and_then(|empty| empty.changed(zone))
-                .map_or(Occupancy::Unknown, Occupancy::Changed),
-        },
+        Some((best, face)) => Seen { scene: Scene::Faces { count, best }, best: Some(face) },
+        None => {
+            let occupancy = empty.and_then(|empty| empty.changed(zone));
+            let occupancy = occupancy.map_or(Occupancy::Unknown, Occupancy::Changed);
+            Seen { scene: Scene::NoFace { occupancy }, best: None }
+        }
     })
 }

@@ -3,6 +3,8 @@
 use askama::Template;
 
 use crate::base::clock::Wall;
+use crate::domain::liveness::Cue;
+use crate::domain::verify::Proof;
 use crate::platform::dashboard::words::{self, Lang, Term};
 use crate::platform::view::{BedRow, DeviceRow, ExceptionRow, RoundView};
 
@@ -243,7 +245,7 @@ fn line(l: Lang, bed: &BedRow) -> Line {
         (Some(reason), _) => words::reason(reason).main(&l).to_owned(),
         (None, Some(found)) => format!("{} {found}", l.t("床上为住院号", "in the bed: stay")),
         (None, None) if bed.templates == 0 => l.t("未登记人脸", "not enrolled").to_owned(),
-        (None, None) => String::new(),
+        (None, None) => bed.life.as_ref().map_or_else(String::new, |proof| life(l, proof)),
     };
     let late = bed
         .done
@@ -277,6 +279,17 @@ fn line(l: Lang, bed: &BedRow) -> Line {
         chain: words::chain(bed.chain.state),
         seq: bed.chain.seq,
         epoch: bed.chain.epoch.as_deref().unwrap_or("").chars().take(8).collect(),
+    }
+}
+
+/// The cue about life, with the breathing rate where there is one.
+fn life(l: Lang, proof: &Proof) -> String {
+    let cue = words::cue(proof.cue).main(&l);
+    match (&proof.life.body, proof.cue) {
+        (Some(body), Cue::Breathing) => {
+            format!("{cue} {:.0}{}", body.per_minute, l.t("次/分", "/min"))
+        }
+        _ => cue.to_owned(),
     }
 }
 

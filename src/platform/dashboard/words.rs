@@ -1,6 +1,7 @@
 //! The words of the page, Chinese first: terms, claims a supervisor can act on, times and numbers.
 
 use crate::base::clock::Wall;
+use crate::domain::liveness::Cue;
 use crate::platform::view::ExceptionRow;
 
 /// The language of a page.
@@ -55,6 +56,7 @@ pub fn verdict(name: Option<&str>) -> Term {
         Some("FaceHidden") => term("在床未露脸", "Face hidden", "hidden"),
         Some("Mismatch") => term("人证不符", "Mismatch", "mismatch"),
         Some("WrongBed") => term("床位不符", "Wrong bed", "wrongbed"),
+        Some("NotLive") => term("疑似假体", "Not live", "mismatch"),
         Some("Inconclusive") => term("无法判定", "Inconclusive", "unclear"),
         Some("NotDone") => term("未执行", "Not done", "notdone"),
         // A word of a newer agent is better shown as unknown than hidden.
@@ -75,10 +77,25 @@ pub fn reason(name: &str) -> Term {
         "not_enrolled" => term("未登记人脸", "not enrolled", ""),
         "no_empty_reference" => term("没有空床参考图", "no picture of the empty bed", ""),
         "no_picture" => term("摄像头无画面", "no picture from the camera", ""),
+        "life_unproven" => term("活体证据不足", "sign of life not yet seen", ""),
         "contradictory" => term("各次结果不一致", "looks contradict", ""),
         // As above.
         _ => term("原因未知", "unknown reason", ""),
     }
+}
+
+/// What decided whether the face belongs to a living person.
+pub fn cue(cue: Cue) -> Term {
+    let en = match cue {
+        Cue::Breathing => "breathes",
+        Cue::Movement => "moves",
+        Cue::Passive => "passive liveness",
+        Cue::Challenge => "challenge",
+        Cue::Flash => "colour flash",
+        Cue::Still => "no breath in all the time",
+        Cue::NoBlink => "eyes open, never blinks",
+    };
+    term(cue.chinese(), en, "")
 }
 
 pub fn kind(name: &str) -> Term {
@@ -86,6 +103,7 @@ pub fn kind(name: &str) -> Term {
         "hanging_bed" => term("疑似挂床住院", "Hanging bed suspected", "absent"),
         "impersonation" => term("疑似冒名住院", "Impersonation suspected", "mismatch"),
         "wrong_bed" => term("床位不符", "Wrong bed", "wrongbed"),
+        "presentation_attack" => term("疑似照片或假体冒充", "Presentation attack suspected", "mismatch"),
         "not_verified" => term("多轮未能核实", "Not verified", "unclear"),
         "silence" => term("设备失联", "Device silent", "notdone"),
         "no_round" => term("未按时巡查", "Round missing", "notdone"),
@@ -136,6 +154,10 @@ pub fn claim(l: Lang, row: &ExceptionRow) -> String {
         ("impersonation", Lang::En) => format!("{bed}: another face, {rounds}{span}"),
         ("wrong_bed", Lang::Zh) => format!("{bed} {n}轮看到本病区另一名患者{span}"),
         ("wrong_bed", Lang::En) => format!("{bed}: another patient of this ward, {rounds}{span}"),
+        ("presentation_attack", Lang::Zh) => format!("{bed} {n}轮见到本人面孔但无生命迹象{span}"),
+        ("presentation_attack", Lang::En) => {
+            format!("{bed}: the patient's face without a sign of life, {rounds}{span}")
+        }
         ("not_verified", Lang::Zh) => format!("{bed} 连续{n}轮未能核实{span}"),
         ("not_verified", Lang::En) => format!("{bed}: not verified, {rounds} in a row{span}"),
         ("silence", Lang::Zh) => format!("设备 {device} 自 {first} 起应报未报"),
@@ -168,6 +190,11 @@ pub fn next_step(kind: &str) -> Term {
             "",
         ),
         "impersonation" => term("现场核对身份证件与腕带", "Check identity card and wristband on site", ""),
+        "presentation_attack" => term(
+            "立即派人到床旁，查看是否为照片、平板或面具",
+            "Send somebody to the bedside now: photo, tablet or mask?",
+            "",
+        ),
         "wrong_bed" => {
             term("请病区确认换床并更新名册", "Ask the ward to confirm a bed change and update the roster", "")
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::agent::cmd::demo::platform::{Row, reached};
 use crate::agent::cmd::demo::ward::Found;
 use crate::agent::cmd::{say, say_json};
+use crate::domain::liveness::Cue;
 
 pub struct Show {
     json: bool,
@@ -61,6 +62,7 @@ impl Show {
                         "story": bed.story.story.1,
                         "expected": bed.story.expectation(),
                         "found": bed.finding(),
+                        "cue": bed.cue.map(Cue::name),
                         "as_expected": is_good(bed),
                         "reached_dashboard": reached(bed, rows),
                     })
@@ -71,7 +73,9 @@ impl Show {
         }
         let mut table = Table::new();
         table.load_preset(presets::UTF8_BORDERS_ONLY);
-        table.set_header(["床 bed", "情景 story", "预期 expected", "结果 found", "", "平台 dashboard"]);
+        let header =
+            ["床 bed", "情景 story", "预期 expected", "结果 found", "线索 cue", "", "平台 dashboard"];
+        table.set_header(header);
         for bed in found.iter() {
             let mark = |good| {
                 if good { Cell::new("✓").fg(Color::Green) } else { Cell::new("✗").fg(Color::Red) }
@@ -81,6 +85,7 @@ impl Show {
                 Cell::new(format!("{} · {}", bed.story.story.0, bed.story.story.1)),
                 Cell::new(bed.story.expectation()),
                 Cell::new(bed.finding()),
+                Cell::new(bed.cue.map_or("", Cue::chinese)),
                 mark(is_good(bed)),
                 mark(reached(bed, rows)),
             ]);

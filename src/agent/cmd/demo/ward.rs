@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::Finding;
 use crate::domain::exception::{ExceptionKind, Move};
+use crate::domain::liveness::Cue;
 use crate::domain::verdict::Verdict;
 
 /// One bed and its story.
@@ -28,10 +29,10 @@ const fn bed(
     BedStory { bed, camera, is_left, story, expected: (verdict, exception) }
 }
 
-use ExceptionKind::{HangingBed, Impersonation, NotVerified, WrongBed};
+use ExceptionKind::{HangingBed, Impersonation, NotVerified, PresentationAttack, WrongBed};
 
 /// In the order of the roster.
-pub const BEDS: [BedStory; 10] = [
+pub const BEDS: [BedStory; 13] = [
     bed("01", "cam-1", true, ("本人在床，正面", "the patient, upright"), "Verified", None),
     bed("02", "cam-1", false, ("本人在床，侧躺 90°", "the patient, lying at 90°"), "Verified", None),
     bed("03", "cam-2", true, ("本人在床，斜躺 215°", "the patient, at an odd angle"), "Verified", None),
@@ -49,6 +50,30 @@ pub const BEDS: [BedStory; 10] = [
     bed("08", "cam-4", false, ("与 07 床对调", "swapped with bed 07"), "WrongBed", Some(WrongBed)),
     bed("09", "cam-5", true, ("画面太暗", "picture too dark"), "Inconclusive", Some(NotVerified)),
     bed("10", "cam-5", false, ("本人在床，头朝下", "the patient, upside down"), "Verified", None),
+    bed(
+        "11",
+        "cam-6",
+        true,
+        ("枕上放打印照片", "a printed photo on the pillow"),
+        "NotLive(still)",
+        Some(PresentationAttack),
+    ),
+    bed(
+        "12",
+        "cam-6",
+        false,
+        ("枕上平板播放视频", "a tablet replays a video"),
+        "NotLive(still)",
+        Some(PresentationAttack),
+    ),
+    bed(
+        "13",
+        "cam-7",
+        true,
+        ("他人戴剪纸面具", "somebody wears a cut-out mask"),
+        "NotLive(no_blink)",
+        Some(PresentationAttack),
+    ),
 ];
 
 impl BedStory {
@@ -68,12 +93,14 @@ pub struct Found {
     pub story: &'static BedStory,
     pub rounds: u64,
     pub verdict: Option<Verdict>,
+    /// The cue about life of the last check.
+    pub cue: Option<Cue>,
     pub exceptions: Vec<ExceptionKind>,
 }
 
 impl Found {
     pub fn nothing_yet(story: &'static BedStory) -> Found {
-        Found { story, rounds: 0, verdict: None, exceptions: Vec::new() }
+        Found { story, rounds: 0, verdict: None, cue: None, exceptions: Vec::new() }
     }
 
     /// Takes a finding about this bed; others are ignored.
@@ -82,6 +109,7 @@ impl Found {
             Finding::Checked(result) if result.bed.as_str() == self.story.bed => {
                 self.rounds = self.rounds.max(result.round);
                 self.verdict = Some(result.verdict.clone());
+                self.cue = result.life.as_ref().map(|proof| proof.cue);
             }
             Finding::Exception(change) if change.bed.as_str() == self.story.bed => {
                 self.exceptions.retain(|kind| *kind != change.kind);
@@ -95,7 +123,12 @@ impl Found {
 
     /// What the table and the JSON call it.
     pub fn finding(&self) -> String {
-        name(self.verdict.as_ref().map_or("nothing", Verdict::name), self.exceptions.iter().copied())
+        let verdict = match &self.verdict {
+            None => "nothing".to_owned(),
+            Some(Verdict::NotLive { cue }) => format!("NotLive({})", cue.name()),
+            Some(verdict) => verdict.name().to_owned(),
+        };
+        name(&verdict, self.exceptions.iter().copied())
     }
 }
 
@@ -104,16 +137,20 @@ impl Found {
 pub struct Pace {
     pub round: Duration,
     pub look_timeout: Duration,
+    /// How long a bed is watched for signs of life: a breath of the clips takes two or four seconds.
+    pub watch: Duration,
 }
 
 impl Pace {
-    /// A round is at most ten beds times three looks, each with its wait for a fresh frame while the cameras use the
-    /// same processor.
+    /// A round is at most every bed's three looks, each with its wait for a fresh frame while the cameras use the same
+    /// processor, and never shorter than the watch.
     pub fn of(one_look: Duration) -> Pace {
-        let look = one_look * 2 + Duration::from_millis(150);
+        let look = one_look * 2 + Duration::from_millis(100);
+        let watch = (one_look * 80).clamp(Duration::from_secs(6), Duration::from_secs(30));
         Pace {
-            round: (look * 32).clamp(Duration::from_secs(8), Duration::from_secs(120)),
+            round: (look * 3 * BEDS.len() as u32).clamp(watch * 2, Duration::from_secs(180)),
             look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
+            watch,
         }
     }
 }
@@ -124,14 +161,16 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) ->
     let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
     let mut text = format!(
         "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[match]\nfmr = \"1e-4\"\n\n[patrol]\n\
-         every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"400ms\"\nlook_timeout = \"{}ms\"\n\
-         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n",
+         every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"{}ms\"\nlook_timeout = \"{}ms\"\n\
+         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n\n[liveness]\nwatch = \"{}ms\"\n",
         quoted(state),
         models.map(|models| format!("models = {}\n", quoted(models))).unwrap_or_default(),
         quoted(&assets.join("roster/ward-3a.csv")),
         pace.round.as_millis(),
         pace.round.mul_f32(0.95).as_millis(),
+        (pace.watch / 2).as_millis() + 1,
         pace.look_timeout.as_millis(),
+        pace.watch.as_millis(),
     );
     let mut cameras: Vec<&str> = BEDS.iter().map(|bed| bed.camera).collect();
     cameras.dedup();

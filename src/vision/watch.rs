@@ -1,0 +1,93 @@
+//! What happens in a bed between the looks: every fresh frame feeds its motion and the face that was last seen there.
+//!
+//! Displacements, eye openness and scores are kept for the length of the watch, pictures are not.
+
+use tracing::debug;
+
+use crate::base::clock::Mono;
+use crate::base::frame::Picture;
+use crate::domain::liveness::{Cooperation, Life};
+use crate::vision::eyes::{Eyes, Face};
+use crate::vision::mesh::Mesh;
+use crate::vision::motion::Motion;
+use crate::vision::session::NetError;
+use crate::vision::track::Track;
+
+/// Frames nearer to each other than this add work and no knowledge: 5 a second show a breath and most blinks.
+const SPACING_MS: u64 = 190;
+/// How much wider than the face the part is that may move with a picture of a face: a tablet, a sheet of paper.
+const AROUND_FACE: f32 = 2.2;
+/// The window goes this far beyond the watch, so that it is full even where frames come late.
+const SPARE: f32 = 1.5;
+
+/// The watch over one bed.
+#[derive(Default)]
+pub struct Watch {
+    motion: Motion,
+    track: Option<Track>,
+    last: Option<Mono>,
+    /// When a look last asked; long after it nobody's face is followed.
+    asked: Option<Mono>,
+    size: Option<(u32, u32)>,
+}
+
+impl Watch {
+    /// Whether a frame of that time is worth taking.
+    pub fn wants(&self, at: Mono) -> bool {
+        self.last.is_none_or(|last| last.0 + SPACING_MS <= at.0)
+    }
+
+    /// Takes the bed's zone out of a fresh frame.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub fn take(&mut self, eyes: &mut Eyes, at: Mono, zone: &Picture, watch_ms: u64) -> Result<(), NetError> {
+        let window = (watch_ms as f32 * SPARE) as u64;
+        self.last = Some(at);
+        self.size = Some((zone.width(), zone.height()));
+        self.motion.take(at, zone, window);
+        let is_asked = self.asked.is_some_and(|asked| asked.0 + window >= at.0);
+        let Some(mut track) = self.track.take().filter(|_| is_asked) else { return Ok(()) };
+        let Some(mesh) = eyes.follow(zone, track.mesh())? else {
+            debug!("The face is lost.");
+            return Ok(());
+        };
+        let live = eyes.liveness(zone, &mesh)?;
+        if track.take(at, mesh, live, window) {
+            self.track = Some(track);
+        }
+        Ok(())
+    }
+
+    /// Follows the face that a look found, unless that is the face already followed.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub fn follow(&mut self, eyes: &mut Eyes, at: Mono, zone: &Picture, face: &Face) -> Result<(), NetError> {
+        self.asked = Some(at);
+        if self.track.as_ref().is_none_or(|track| !track.goes_on_with(&face.mesh)) {
+            let live = eyes.liveness(zone, &face.mesh)?;
+            self.track = Some(Track::new(at, face.mesh.clone(), live));
+        }
+        Ok(())
+    }
+
+    /// Every cue there is.
+    pub fn life(&self) -> Life {
+        let around = self.track.as_ref().zip(self.size).map(|(track, size)| around(track.mesh(), size));
+        Life {
+            face: self.track.as_ref().map(Track::life),
+            body: self.motion.body(around),
+            cooperation: Cooperation::default(),
+        }
+    }
+}
+
+/// The face and what may belong to it, as shares of the zone.
+fn around(mesh: &Mesh, (width, height): (u32, u32)) -> [f32; 4] {
+    let [left, top, right, bottom] = mesh.bounds();
+    let (x, y) = ((left + right) / 2.0, (top + bottom) / 2.0);
+    let half = (right - left).max(bottom - top) * AROUND_FACE / 2.0;
+    let (width, height) = (width as f32, height as f32);
+    [(x - half) / width, (y - half) / height, (x + half) / width, (y + half) / height]
+}
