@@ -1,31 +1,14 @@
-//! Error rates of a face pack on a labelled set in LFW's layout (ISO/IEC 19795-1 terms).
+//! Recognition on a labelled set in LFW's layout (ISO/IEC 19795-1 terms).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::agent::evaluate::Rate;
 use crate::base::picture;
 use crate::vision::eyes::{Eyes, Face};
 use crate::vision::manifest::Metric;
-
-/// A rate with what it was measured on.
-#[derive(Clone, Debug, Serialize)]
-pub struct Rate {
-    pub value: f64,
-    /// Wilson score interval, 95 %, pairs taken as independent (they share people, so it is too narrow).
-    pub interval: [f64; 2],
-    pub n: usize,
-}
-
-impl Rate {
-    pub fn new(hits: usize, n: usize) -> Rate {
-        let (p, m, z) = (hits as f64 / n.max(1) as f64, n.max(1) as f64, 1.96);
-        let center = (p + z * z / (2.0 * m)) / (1.0 + z * z / m);
-        let half = z / (1.0 + z * z / m) * (p * (1.0 - p) / m + z * z / (4.0 * m * m)).sqrt();
-        Rate { value: p, interval: [(center - half).max(0.0), (center + half).min(1.0)], n }
-    }
-}
 
 /// FNMR at the threshold where impostors match at the wanted rate.
 #[derive(Clone, Debug, Serialize)]
@@ -123,6 +106,14 @@ impl AllPairs {
         let threshold = self.threshold(fmr)?;
         let missed = self.genuine.iter().filter(|similarity| **similarity < threshold).count();
         Some(AtFmr { fnmr: Rate::new(missed, self.genuine.len()), threshold })
+    }
+
+    /// (FMR, FNMR) at one impostor score per step of a logarithmic scale down to one false match.
+    pub fn det(&mut self) -> Vec<(f64, f64)> {
+        let floor = 1.0 / self.impostor.len().max(1) as f64;
+        let mut rates: Vec<f64> = (0..=48).map(|step| 10.0_f64.powf(-f64::from(step) / 8.0)).collect();
+        rates.retain(|fmr| *fmr >= floor);
+        rates.iter().filter_map(|fmr| Some((*fmr, self.fnmr_at(*fmr)?.fnmr.value))).collect()
     }
 
     pub fn fmr_at(&self, threshold: f32) -> Rate {
@@ -262,12 +253,5 @@ mod tests {
         let (rate, lacking) = accuracy(&pairs, &samples, Metric::Euclidean);
         assert!((rate.value - 2.0 / 3.0).abs() < 1e-9);
         assert_eq!(lacking, 1);
-    }
-
-    #[test]
-    fn the_interval_of_no_error_is_not_zero() {
-        let rate = Rate::new(0, 100);
-        assert_eq!(rate.value, 0.0);
-        assert!(rate.interval[1] > 0.03 && rate.interval[1] < 0.04);
     }
 }
