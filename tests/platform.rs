@@ -211,6 +211,7 @@ fn check(verdict: Verdict) -> Commit {
         threshold: 0.5,
         fmr: "1e-3".into(),
         looks: 3,
+        life: None,
         synthetic: true,
     })));
     commit.crop = Some(Private::new(CROP.to_vec()));

@@ -15,6 +15,7 @@ use crate::base::ids::{BedId, CameraId, StayId};
 use crate::base::redact::Private;
 use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
+use crate::domain::operating::Realised;
 use crate::domain::patrol::LookId;
 use crate::domain::sighting::{NoSighting, Reason};
 use crate::domain::{Domain, Effect, Finding, Input};
@@ -45,6 +46,8 @@ pub struct Decide {
     pub looks: SyncSender<Request>,
     pub answers: mpsc::Receiver<Answer>,
     pub gallery: Arc<Gallery>,
+    /// What the operating point does to the people enrolled here.
+    pub operating: Realised,
     /// The stay in each bed, for the vision thread.
     pub stays: BTreeMap<BedId, StayId>,
     pub evidence: EvidencePolicy,
@@ -60,7 +63,7 @@ pub struct Decide {
 }
 
 enum Event {
-    Answer(Answer),
+    Answer(Box<Answer>),
     Deadline,
     Beat,
     Stop,
@@ -79,13 +82,19 @@ impl Decide {
                 Event::Stop => return Ok(()),
                 Event::Beat => self.beat(now).await?,
                 Event::Deadline => self.apply(now, Input::Tick).await?,
-                Event::Answer(Answer::NotSeen(failure)) => self.apply(now, Input::NotSeen(failure)).await?,
-                Event::Answer(Answer::Seen { sighting, crop }) => {
-                    if let Some(crop) = crop {
-                        self.keep(sighting.look, crop);
-                    }
-                    self.apply(now, Input::Seen(sighting)).await?;
+                Event::Answer(answer) => self.take(now, *answer).await?,
+            }
+        }
+    }
+
+    async fn take(&mut self, now: Now, answer: Answer) -> Result<(), DecideError> {
+        match answer {
+            Answer::NotSeen(failure) => self.apply(now, Input::NotSeen(failure)).await,
+            Answer::Seen { sighting, crop } => {
+                if let Some(crop) = crop {
+                    self.keep(sighting.look, crop);
                 }
+                self.apply(now, Input::Seen(sighting)).await
             }
         }
     }
@@ -99,7 +108,7 @@ impl Decide {
         tokio::select! {
             biased;
             () = stopping.begun() => Ok(Event::Stop),
-            answer = self.answers.recv() => answer.map(Event::Answer).ok_or(DecideError::Blind),
+            answer = self.answers.recv() => answer.map(|answer| Event::Answer(Box::new(answer))).ok_or(DecideError::Blind),
             () = tokio::time::sleep(wait) => Ok(if beats { Event::Beat } else { Event::Deadline }),
         }
     }
@@ -171,6 +180,7 @@ impl Decide {
             unsent,
             cameras,
             stored_faces: self.gallery.people(),
+            operating: Some(self.operating.clone()),
         };
         let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
         self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;

@@ -11,6 +11,7 @@ pub mod config;
 mod decide;
 pub mod deliver;
 pub mod enrol;
+pub mod enrol_roster;
 pub mod evaluate;
 pub mod identity;
 pub mod tasks;

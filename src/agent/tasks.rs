@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{Notify, mpsc};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::agent::config::{EvidencePolicy, Mode, Settings};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::Deliver;
-use crate::agent::{enrol, identity};
+use crate::agent::identity;
 use crate::base::backoff::Backoff;
 use crate::base::clock::{Clock, boot_id};
 use crate::base::exit::Ending;
@@ -36,6 +36,7 @@ use crate::base::slot::Slot;
 use crate::base::supervise::{self, Stopping};
 use crate::capture::recorded::Recorded;
 use crate::capture::{Camera, film};
+use crate::domain::operating::{AtSite, at_site};
 use crate::domain::policy::Policy;
 use crate::domain::roster::{Roster, Stay};
 use crate::domain::{Domain, Finding, Input};
@@ -63,9 +64,10 @@ pub async fn run(
     stopping: Stopping,
 ) -> anyhow::Result<()> {
     let eyes = open_eyes(&settings)?;
-    let policy = settings.policy(eyes.rule(&settings.fmr).map_err(Ending::config)?);
     let roster_file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
     let gallery = Arc::new(gallery(&settings, &eyes)?);
+    let site = operating_point(&settings, &eyes, &gallery)?;
+    let policy = settings.policy(site.rule);
     let roster = believe(&roster_file, &gallery)?;
     let (journal, platform) = open_journal(&settings, &eyes, &policy, &roster_file)?;
     let memories = journal.memories()?;
@@ -94,15 +96,14 @@ pub async fn run(
     let hello = hello(&settings, &roster, &roster_file, now);
     keeper.ask(move |journal| journal.commit(hello)).await??;
     written.notify_one();
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| anyhow::anyhow!("no random numbers for the rounds: {error}"))?;
+    let seed = drawn_seed()?;
     let mut decide = Decide {
         domain: Domain::new(policy, settings.views(), seed, now),
         keeper,
         looks,
         answers,
         gallery,
+        operating: site.realised,
         stays: roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect(),
         evidence: settings.evidence,
         written,
@@ -123,6 +124,13 @@ pub async fn run(
         warn!("The vision thread did not end in time.");
     }
     Ok(ended?)
+}
+
+fn drawn_seed() -> anyhow::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| anyhow::anyhow!("no random numbers for the rounds: {error}"))?;
+    Ok(seed)
 }
 
 /// The vision thread, where to send looks, and where the answers come from.
@@ -173,45 +181,43 @@ pub fn default_models() -> anyhow::Result<PathBuf> {
     })
 }
 
-fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
+/// The pack's operating point, calibrated with the people enrolled here.
+///
+/// # Errors
+/// When the pack was not measured at the wanted false match rate.
+pub fn operating_point(settings: &Settings, eyes: &Eyes, gallery: &Gallery) -> anyhow::Result<AtSite> {
+    let card = eyes.rule(&settings.fmr).map_err(Ending::config)?;
+    let measured = eyes.manifest.embedder.impostors;
+    let site = at_site(&card, measured, gallery.impostors(), gallery.people());
+    info!(
+        threshold = site.realised.threshold,
+        card = site.realised.card,
+        fmr = card.fmr,
+        false_matches = site.realised.false_matches,
+        comparisons = site.realised.comparisons,
+        "The operating point is set."
+    );
+    Ok(site)
+}
+
+/// Everybody enrolled with the models in use.
+///
+/// # Errors
+/// A template store that cannot be read.
+pub fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
     let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
+    let outdated = store.outdated(&eyes.manifest.embedder.sha256).map_err(Ending::config)?;
+    if outdated > 0 {
+        warn!(
+            people = outdated,
+            "These people were enrolled with other models and cannot be compared; run `bedcheck enrol` again."
+        );
+    }
     let mut gallery = Gallery::new(eyes.manifest.embedder.metric);
     for (stay, template) in store.all(&eyes.manifest.embedder.sha256).map_err(Ending::config)? {
         gallery.enrol(stay, template);
     }
     Ok(gallery)
-}
-
-/// Enrols everybody of the roster whose row names a folder of reference pictures; the number of people enrolled.
-///
-/// # Errors
-/// Exit 78 with every picture that cannot be used.
-pub fn enrol_roster(
-    settings: &Settings,
-    eyes: &mut Eyes,
-    clock: &Clock,
-    mut progress: impl FnMut(&BedId),
-) -> anyhow::Result<usize> {
-    let rule = eyes.rule(&settings.fmr).map_err(Ending::config)?;
-    let file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
-    let mut store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
-    let base = settings.roster.parent().map(PathBuf::from).unwrap_or_default();
-    let mut complaints = Vec::new();
-    let mut enrolled = 0;
-    for entry in &file.entries {
-        let Some(folder) = &entry.enrol else { continue };
-        progress(&entry.bed);
-        match enrol::templates(eyes, &base.join(folder), &rule) {
-            Ok(templates) => {
-                store
-                    .replace(&entry.stay, &eyes.manifest.embedder.sha256, &templates)
-                    .map_err(Ending::config)?;
-                enrolled += 1;
-            }
-            Err(error) => complaints.push(format!("bed {}: {error}", entry.bed)),
-        }
-    }
-    if complaints.is_empty() { Ok(enrolled) } else { Err(Ending::failed(complaints.join("\n")).into()) }
 }
 
 fn believe(file: &RosterFile, gallery: &Gallery) -> anyhow::Result<Roster> {

@@ -19,6 +19,7 @@
 pub mod bed;
 pub mod exception;
 pub mod liveness;
+pub mod operating;
 pub mod patrol;
 pub mod policy;
 pub mod roster;

@@ -61,10 +61,7 @@ pub fn judge(sighting: &Sighting, stay: &Stay, policy: &Policy) -> Glance {
             Glance::Hidden { changed: *changed }
         }
         Scene::NoFace { occupancy: Occupancy::Changed(changed) } => Glance::Empty { changed: *changed },
-        Scene::Faces { count, best } => match judge_face(*count, best, stay, policy) {
-            Glance::Match { similarity, .. } => judge_life(similarity, sighting, policy),
-            other => other,
-        },
+        Scene::Faces { count, best } => judge_face(*count, best, stay, sighting, policy),
     }
 }
 
@@ -87,7 +84,7 @@ fn breathes(life: &Life, policy: &Policy) -> bool {
         .is_some_and(|(rule, body)| body.clarity >= rule.clear_above && body.breath >= rule.breath_above)
 }
 
-fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, policy: &Policy) -> Glance {
+fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, sighting: &Sighting, policy: &Policy) -> Glance {
     let weakness = weakness(&face.quality, &policy.quality);
     let Some(claimed) = face.claimed else {
         debug_assert_eq!(stay.templates, 0);
@@ -95,7 +92,7 @@ fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, policy: &Policy) -> Gl
     };
     // A match needs the quality gate too: pictures below it were not part of the operating point's measurement.
     if claimed >= policy.face.match_at {
-        return weakness.map_or(Glance::Match { similarity: claimed, life: None }, Glance::Unusable);
+        return weakness.map_or_else(|| judge_life(claimed, sighting, policy), Glance::Unusable);
     }
     if count > 1 {
         return Glance::Unusable(Reason::SeveralFaces);

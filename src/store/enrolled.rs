@@ -114,6 +114,21 @@ impl TemplateStore {
         Ok(templates)
     }
 
+    /// How many people have templates of other models only: they must be enrolled again.
+    ///
+    /// # Errors
+    /// [`EnrolledError::Database`].
+    pub fn outdated(&self, models: &str) -> Result<usize, EnrolledError> {
+        let people: rusqlite::Result<i64> = self.connection.query_row(
+            "SELECT COUNT(DISTINCT stay) FROM template
+             WHERE stay NOT IN (SELECT stay FROM template WHERE models = ?1)",
+            [models],
+            |row| row.get(0),
+        );
+        let people = people.map_err(|cause| EnrolledError::Database { path: self.path.clone(), cause })?;
+        Ok(usize::try_from(people).unwrap_or(0))
+    }
+
     /// Forgets the templates of one stay; how many there were.
     ///
     /// # Errors
@@ -179,6 +194,7 @@ mod tests {
         let found = TemplateStore::open(folder.path()).unwrap().all("m1").unwrap();
         assert_eq!(found[0].1.reveal(), &[0.5, -1.0]);
         assert!(store.all("m2").unwrap().is_empty());
+        assert_eq!((store.outdated("m1").unwrap(), store.outdated("m2").unwrap()), (0, 1));
         store.connection.execute("UPDATE template SET stay = 'B'", []).unwrap();
         assert!(matches!(store.all("m1"), Err(EnrolledError::Sealed(stay)) if stay == b));
         assert_eq!(store.erase(&b).unwrap(), 1);

@@ -43,6 +43,36 @@ impl Gallery {
         Some(sum / templates.len() as f32)
     }
 
+    /// Every template against every *other* person: impostor attempts that cost nothing.
+    pub fn impostors(&self) -> Vec<f32> {
+        let mut scores = Vec::new();
+        for (stay, templates) in &self.people {
+            for template in templates {
+                let others = self.people.keys().filter(|other| *other != stay);
+                scores.extend(others.filter_map(|other| self.similarity(template.reveal(), other)));
+            }
+        }
+        scores
+    }
+
+    /// Pairs of stays whose templates look like one person, most alike first.
+    pub fn duplicates(&self, match_at: f32) -> Vec<(StayId, StayId, f32)> {
+        let people: Vec<_> = self.people.iter().collect();
+        let mut found = Vec::new();
+        for (at, (stay, templates)) in people.iter().enumerate() {
+            for (other, _) in &people[at + 1..] {
+                let scores: Vec<f32> =
+                    templates.iter().filter_map(|t| self.similarity(t.reveal(), other)).collect();
+                let mean = scores.iter().sum::<f32>() / scores.len().max(1) as f32;
+                if !scores.is_empty() && mean >= match_at {
+                    found.push(((*stay).clone(), (*other).clone(), mean));
+                }
+            }
+        }
+        found.sort_by(|a, b| b.2.total_cmp(&a.2));
+        found
+    }
+
     /// The most similar person besides `stay`.
     pub fn nearest_other(&self, probe: &[f32], stay: &StayId) -> Option<(StayId, f32)> {
         self.people
@@ -67,5 +97,10 @@ mod tests {
         assert!((gallery.similarity(&[0.0, 0.1], &stay("A")).unwrap() - 0.95).abs() < 1e-6);
         assert_eq!(gallery.nearest_other(&[0.0, 0.0], &stay("A")).unwrap().0, stay("B"));
         assert_eq!(gallery.similarity(&[0.0, 0.0], &stay("C")), None);
+        assert_eq!(gallery.impostors().len(), 3);
+        assert!(gallery.duplicates(0.9).is_empty());
+        gallery.enrol(stay("D"), Private::new(vec![0.0, 0.1]));
+        let twins = gallery.duplicates(0.9);
+        assert_eq!((twins.len(), &twins[0].0, &twins[0].1), (1, &stay("A"), &stay("D")));
     }
 }

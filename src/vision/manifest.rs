@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::base::files::{FileError, read_at_most, sha256_hex};
+use crate::domain::operating::Impostors;
 use crate::domain::policy::FaceRule;
 
 /// Largest net and manifest that are read.
@@ -152,6 +153,8 @@ net_table!(
         operating_points: Vec<OperatingPoint>,
         /// In the unit of the metric: two pictures of one person are hardly ever farther apart.
         differs: f32,
+        /// Mean and deviation of impostors' similarities where the operating points were measured.
+        impostors: Option<Impostors>,
         #[serde(default)]
         pilot_reason: String,
     }

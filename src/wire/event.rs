@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId, StayId, WardId};
 use crate::domain::Finding;
+use crate::domain::operating::Realised;
 
 /// One event. `id` + `source` name it for ever: a repeat is recognised by them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +82,7 @@ pub struct RosterRow {
     pub templates: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Beat {
     pub rounds_done: u64,
     pub unsent: u64,
@@ -89,6 +90,9 @@ pub struct Beat {
     pub cameras: Vec<CameraBeat>,
     /// How many people's face templates this box holds.
     pub stored_faces: usize,
+    /// What the operating point does to the people enrolled here; absent from older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operating: Option<Realised>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,7 +47,8 @@ impl Check {
         let roster =
             csv_roster::read(&settings.roster, Clock::system().now().wall).map_err(Ending::config)?;
         let eyes = tasks::open_eyes(&settings)?;
-        eyes.rule(&settings.fmr).map_err(Ending::config)?;
+        let gallery = tasks::gallery(&settings, &eyes)?;
+        let site = tasks::operating_point(&settings, &eyes, &gallery)?.realised;
         let beds: Vec<&str> = settings.beds.iter().map(|bed| bed.id.as_str()).collect();
         let unseen: Vec<&str> =
             roster.entries.iter().map(|entry| entry.bed.as_str()).filter(|bed| !beds.contains(bed)).collect();
@@ -64,6 +65,17 @@ impl Check {
             roster.entries.len(),
             eyes.manifest.pack,
             eyes.manifest.version
+        ));
+        say(format!(
+            "阈值 threshold {:.3} (模型卡 card {:.3}, 误识率 FMR {}): 在册 {} 人互比 enrolled people, 误匹配 false matches {} / {}, \
+             上限 at most {:.1e} (95 %)",
+            site.threshold,
+            site.card,
+            settings.fmr,
+            gallery.people(),
+            site.false_matches,
+            site.comparisons,
+            site.at_most
         ));
         Ok(Code::Fine)
     }

@@ -14,6 +14,7 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 
 use crate::agent::cmd::{assets, interrupted, tokio};
+use crate::agent::enrol_roster::enrol_roster;
 use crate::agent::{config, identity, tasks};
 use crate::base::clock::{Clock, Mono};
 use crate::base::exit::{Code, Ending};
@@ -129,7 +130,8 @@ impl Demo {
 
         show.step(4, "登记病人 · enrolling the demo patients");
         let clock = Clock::system();
-        let enrolled = tasks::enrol_roster(&settings, &mut eyes, &clock, |_| show.tick())?;
+        let rows = enrol_roster(&settings, &mut eyes, &clock, None, |_| show.tick())?;
+        let enrolled = rows.iter().filter(|row| row.outcome.is_ok()).count();
         // Three pictures were worked on for each person: that is how fast this machine looks.
         let one_look = (clock.now().mono - Mono::default()) / (3 * enrolled.max(1) as u32);
         let pace = Pace::of(one_look);

@@ -1,0 +1,148 @@
+//! Enrolment of a whole roster: every person gated, compared with everybody else, sealed.
+
+use std::path::{Path, PathBuf};
+
+use crate::agent::config::Settings;
+use crate::agent::enrol::{self, Reference, Shot};
+use crate::agent::tasks;
+use crate::base::clock::Clock;
+use crate::base::exit::Ending;
+use crate::base::frame::Picture;
+use crate::base::ids::BedId;
+use crate::base::picture::encode_jpeg;
+use crate::hospital::csv_roster::{self, RosterEntry};
+use crate::store::TemplateStore;
+use crate::vision::eyes::Eyes;
+use crate::vision::geometry::{Similarity, warp};
+
+/// Side of one face on a preview.
+const TILE: usize = 180;
+const FRAME: usize = 6;
+/// How much wider than the face a preview's crop is.
+const AROUND: f32 = 1.6;
+
+/// What came of one row.
+pub struct Row {
+    pub bed: BedId,
+    /// `Err`: why this person was not enrolled, one reason per line.
+    pub outcome: Result<Reference, String>,
+    pub shots: usize,
+}
+
+/// Enrols everybody whose row names a folder of reference pictures. With `preview`, writes a contact sheet per person.
+/// Rows that fail leave the former templates alone.
+///
+/// # Errors
+/// Configuration, models or store that cannot be used (exit 78).
+pub fn enrol_roster(
+    settings: &Settings,
+    eyes: &mut Eyes,
+    clock: &Clock,
+    preview: Option<&Path>,
+    mut progress: impl FnMut(&BedId),
+) -> anyhow::Result<Vec<Row>> {
+    let file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    let mut store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
+    let base = settings.roster.parent().map(PathBuf::from).unwrap_or_default();
+    let mut rows = Vec::new();
+    for entry in &file.entries {
+        let Some(folder) = &entry.enrol else { continue };
+        progress(&entry.bed);
+        rows.push(one(settings, eyes, &mut store, entry, &base.join(folder), preview)?);
+    }
+    Ok(rows)
+}
+
+fn one(
+    settings: &Settings,
+    eyes: &mut Eyes,
+    store: &mut TemplateStore,
+    entry: &RosterEntry,
+    folder: &Path,
+    preview: Option<&Path>,
+) -> anyhow::Result<Row> {
+    let rule = eyes.rule(&settings.fmr).map_err(Ending::config)?;
+    let row = |outcome, shots| Row { bed: entry.bed.clone(), outcome, shots };
+    let shots = match enrol::inspect(eyes, folder) {
+        Ok(shots) => shots,
+        Err(error) => return Ok(row(Err(error.to_string()), 0)),
+    };
+    if let Some(preview) = preview {
+        let path = preview.join(format!("bed-{}.jpg", entry.bed));
+        let sheet = contact_sheet(&shots).and_then(|sheet| encode_jpeg(&sheet, 88).ok());
+        if let Some(jpeg) = sheet {
+            crate::base::files::write_owner_only(&path, &jpeg).map_err(Ending::failed)?;
+        }
+    }
+    let refused: Vec<String> = shots
+        .iter()
+        .filter_map(|shot| {
+            shot.face.as_ref().err().map(|(zh, en)| format!("{}: {zh} / {en}", shot.path.display()))
+        })
+        .collect();
+    if !refused.is_empty() {
+        return Ok(row(Err(refused.join("\n")), shots.len()));
+    }
+    match enrol::templates(eyes, folder, &shots, &rule) {
+        Ok(enrolment) => {
+            let models = &eyes.manifest.embedder.sha256;
+            store.replace(&entry.stay, models, &enrolment.templates).map_err(Ending::config)?;
+            Ok(row(Ok(enrolment.reference), shots.len()))
+        }
+        Err(error) => Ok(row(Err(error.to_string()), shots.len())),
+    }
+}
+
+/// Two beds whose patients look like one person.
+pub struct Duplicate {
+    pub beds: [BedId; 2],
+    pub similarity: f32,
+    pub match_at: f32,
+}
+
+/// The same face under two identities, at the site's operating point.
+///
+/// # Errors
+/// As [`enrol_roster`].
+pub fn duplicates(settings: &Settings, eyes: &Eyes, clock: &Clock) -> anyhow::Result<Vec<Duplicate>> {
+    let file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    let gallery = tasks::gallery(settings, eyes)?;
+    let match_at = tasks::operating_point(settings, eyes, &gallery)?.rule.match_at;
+    // A calibrated threshold rises over a twin as over anybody: twice the same person must not hide itself.
+    let match_at = match_at.min(eyes.rule(&settings.fmr).map_err(Ending::config)?.match_at);
+    let bed = |stay| file.entries.iter().find(|entry| entry.stay == stay).map(|entry| entry.bed.clone());
+    let found = gallery.duplicates(match_at).into_iter();
+    Ok(found
+        .filter_map(|(a, b, similarity)| Some(Duplicate { beds: [bed(a)?, bed(b)?], similarity, match_at }))
+        .collect())
+}
+
+/// The faces side by side as the nets see them, framed green where accepted and red where not.
+fn contact_sheet(shots: &[Shot]) -> Option<Picture> {
+    let width = TILE * shots.len();
+    let mut rgb = vec![24_u8; width * TILE * 3];
+    for (at, shot) in shots.iter().enumerate() {
+        let (tile, colour) = match &shot.face {
+            Ok(face) => {
+                let (center, w, h, angle) = face.mesh.extent();
+                let crop = Similarity::square(center, w.max(h) * AROUND, angle, TILE as f32);
+                (warp(&shot.picture, &crop, TILE), [30, 160, 70])
+            }
+            Err(_) => {
+                let (w, h) = (shot.picture.width() as f32, shot.picture.height() as f32);
+                let whole = Similarity::square([w / 2.0, h / 2.0], w.max(h), 0.0, TILE as f32);
+                (warp(&shot.picture, &whole, TILE), [200, 40, 40])
+            }
+        };
+        for (y, line) in tile.chunks_exact(TILE * 3).enumerate() {
+            for (x, pixel) in line.chunks_exact(3).enumerate() {
+                let edge = x.min(y).min(TILE - 1 - x).min(TILE - 1 - y) < FRAME;
+                let to = (y * width + at * TILE + x) * 3;
+                for channel in 0..3 {
+                    rgb[to + channel] = if edge { colour[channel] } else { pixel[channel] as u8 };
+                }
+            }
+        }
+    }
+    Picture::new(width as u32, TILE as u32, rgb)
+}
