@@ -6,6 +6,7 @@
 //!                                └──── looks ◄──────┘
 //! ```
 
+pub mod calibrate;
 pub mod cmd;
 pub mod config;
 mod decide;

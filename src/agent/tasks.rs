@@ -21,10 +21,10 @@ use anyhow::Context;
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
-use crate::agent::config::{EvidencePolicy, Mode, Settings};
+use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::Deliver;
-use crate::agent::identity;
+use crate::agent::{calibrate, identity};
 use crate::base::backoff::Backoff;
 use crate::base::clock::{Clock, boot_id};
 use crate::base::exit::Ending;
@@ -67,7 +67,7 @@ pub async fn run(
     let roster_file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
     let gallery = Arc::new(gallery(&settings, &eyes)?);
     let site = operating_point(&settings, &eyes, &gallery)?;
-    let policy = settings.policy(site.rule);
+    let policy = calibrated(settings.policy(site.rule), &settings, &eyes)?;
     let roster = believe(&roster_file, &gallery)?;
     let (journal, platform) = open_journal(&settings, &eyes, &policy, &roster_file)?;
     let memories = journal.memories()?;
@@ -181,6 +181,17 @@ pub fn default_models() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// The policy with the liveness thresholds that were measured on each camera; those of the configuration win.
+fn calibrated(mut policy: Policy, settings: &Settings, eyes: &Eyes) -> anyhow::Result<Policy> {
+    let Some((life, pad)) = policy.life.as_mut().zip(eyes.manifest.pad.as_ref()) else { return Ok(policy) };
+    for camera in &settings.cameras {
+        if let Some(found) = calibrate::read(&settings.state, &camera.id, &pad.sha256)? {
+            life.cameras.entry(camera.id.clone()).or_insert(found.passive);
+        }
+    }
+    Ok(policy)
+}
+
 /// The pack's operating point, calibrated with the people enrolled here.
 ///
 /// # Errors
@@ -265,6 +276,15 @@ fn open_journal(
     Ok((Journal::open(&settings.state.join("journal.db"), signer)?, platform))
 }
 
+/// Opens a camera as configured.
+///
+/// # Errors
+/// Exit 78 with the camera's name.
+pub fn open_camera(camera: &CameraSettings) -> anyhow::Result<Box<dyn Camera>> {
+    let recorded = Recorded::open(&camera.recorded, camera.fps);
+    Ok(Box::new(recorded.map_err(|error| Ending::config(format!("camera {}: {error}", camera.id)))?))
+}
+
 fn start_cameras(
     settings: &Settings,
     clock: &Clock,
@@ -272,14 +292,11 @@ fn start_cameras(
 ) -> anyhow::Result<BTreeMap<CameraId, Slot>> {
     let mut slots = BTreeMap::new();
     for camera in &settings.cameras {
-        let mut recorded = Recorded::open(&camera.recorded, camera.fps)
-            .map_err(|error| Ending::config(format!("camera {}: {error}", camera.id)))?;
+        let mut source = open_camera(camera)?;
         let slot = Slot::default();
         slots.insert(camera.id.clone(), slot.clone());
         let (id, clock, stopping) = (camera.id.clone(), clock.clone(), stopping.clone());
-        supervise::thread("camera", move || {
-            film(&mut recorded as &mut dyn Camera, &id, &slot, &clock, &stopping)
-        })?;
+        supervise::thread("camera", move || film(source.as_mut(), &id, &slot, &clock, &stopping))?;
     }
     Ok(slots)
 }

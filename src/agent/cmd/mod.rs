@@ -1,6 +1,7 @@
 //! The command line of `bedcheck`; one file per subcommand.
 
 mod bench;
+mod calibrate;
 mod demo;
 mod device;
 mod enrol;
@@ -39,6 +40,8 @@ enum Command {
     Check(run::Check),
     /// 人脸登记 · enrols the people of the roster from their reference pictures.
     Enrol(enrol::Enrol),
+    /// 活体阈值标定 · films presentations before a camera and sets its liveness thresholds.
+    Calibrate(calibrate::Calibrate),
     /// 设备身份 · makes this device's keys, and takes the platform's answer.
     Device(device::Device),
     /// 人证比对 · compares two pictures.
@@ -82,6 +85,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Enrol(command) => command.run(),
+        Command::Calibrate(command) => command.run(),
         Command::Device(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Look(command) => command.run(),

@@ -41,7 +41,7 @@ fn default_threads() -> usize {
 }
 
 /// Does `work` for every file, each thread with eyes of its own, and shows how far it is. Answers in the files' order.
-fn over_files<T: Send>(
+pub(crate) fn over_files<T: Send>(
     pack: &Pack,
     threads: usize,
     files: &[&Path],
