@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from body import blur, over, paint, smooth
-from cast import PEOPLE
+from cast import ENROLLED, PATIENTS, PEOPLE
 from choose import weights
+from clips import write_ward
 from face import Model
-from scenes import CAMERAS, write_ward
+from scenes import CAMERAS
 from ward import camera, jpeg, noise, place
 
 SHOTS = {
@@ -24,14 +25,14 @@ SHOTS = {
     "probe-1": dict(yaw=5, pitch=-3, smile=.9, open=.1, light=(-.6, -.3, -1), hard=.42, left=.4, gain=.93, warm=.035),
     "probe-2": dict(yaw=-8, pitch=2, smile=.3, blink=.2, light=(.35, -.7, -1), hard=.40, left=-.3, gain=1.04, warm=-.03),
 }
-CAST = [p["name"] for p in PEOPLE]
-NAMES = ["罗明远", "苏晓禾", "谭国梁", "薛桂芳", "陆子昂", "秦雅琴", "彭志坚", "白若溪", "邹玉兰", "康启文"]
-BIRTH = ["19740312", "19920825", "19491107", "19530219", "19960630", "19710904", "19581216", "20010520", "19460703", "19880111"]
+NAMES = ["罗明远", "苏晓禾", "谭国梁", "薛桂芳", "陆子昂", "秦雅琴", "彭志坚", "白若溪", "邹玉兰", "康启文", "蒋文君", "沈佩兰", "范守义"]
+BIRTH = ["19740312", "19920825", "19491107", "19530219", "19960630", "19710904", "19581216", "20010520", "19460703", "19880111",
+         "19901204", "19761022", "19690415"]
 
 
 def load_cast(model, path):
     chosen = json.load(open(path))
-    return {p["name"]: dict(p, w=weights(model, chosen[p["name"]])) for p in PEOPLE}
+    return {p["name"]: dict(p, w=weights(model, chosen[p["name"]])) for p in PEOPLE if p["name"] in chosen}
 
 
 def backdrop(w, h, seed, tint=(178, 184, 188)):
@@ -51,7 +52,7 @@ def portrait(model, person, shot, seed, size=(480, 600), width=200, at=(240, 268
 
 
 def write_people(model, cast, out, only=None):
-    for name in CAST[:12]:
+    for name in ENROLLED:
         if only and name not in only:
             continue
         os.makedirs(f"{out}/{name}", exist_ok=True)
@@ -123,17 +124,17 @@ def write_roster(path):
     with open(path, "w", encoding="utf-8", newline="") as f:
         out = csv.writer(f, lineterminator="\n")
         out.writerow("mdtrt_id,ipt_no,psn_no,psn_name,certno,adm_bed,begntime,enrol".split(","))
-        for i in range(10):
-            woman = PEOPLE[i]["woman"] > .5
+        for i, who in enumerate(PATIENTS):
+            woman = next(p for p in PEOPLE if p["name"] == who)["woman"] > .5
             day, hour = 3 + (i * 5) % 16, 8 + (i * 3) % 9
             out.writerow([f"9999002611{i + 1:06}", f"ZY2611{i + 101:04}", f"99999900{i + 1:08}", NAMES[i],
                           certno(BIRTH[i], 11 + 20 * i + woman), f"{i + 1:02}",
-                          f"2026-11-{day:02}T{hour:02}:{(i * 17) % 60:02}:00+08:00", f"../people/p{i + 1:02}"])
+                          f"2026-11-{day:02}T{hour:02}:{(i * 17) % 60:02}:00+08:00", f"../people/{who}"])
 
 
 def contact_sheet(assets, path):
     rows = []
-    for half in (CAST[:6], CAST[6:12]):
+    for half in (ENROLLED[:7], ENROLLED[7:]):
         for shot in ("enrol-1", "probe-1"):
             rows.append(np.hstack([cv2.resize(cv2.imread(f"{assets}/people/{n}/{shot}.jpg"), (180, 225), interpolation=cv2.INTER_AREA)
                                    for n in half]))
@@ -158,7 +159,7 @@ def main():
         write_roster(f"{a.assets}/roster/ward-3a.csv")
     model = Model(a.model)
     cast = load_cast(model, f"{here}/chosen.json")
-    some = [o for o in a.only or () if o in CAST]
+    some = [o for o in a.only or () if o in ENROLLED]
     cams = [o for o in a.only or () if o in CAMERAS]
     if want("people") or some:
         write_people(model, cast, f"{a.assets}/people", some)

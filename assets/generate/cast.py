@@ -1,4 +1,4 @@
-"""Who the thirteen people are meant to be; `choose.py` finds a face for each."""
+"""Who the fifteen people are meant to be; `choose.py` finds a face for each."""
 
 # woman 0..1, age in deviations of the training people, hair style, grey share, hair and skin colour.
 BLUE, GREEN, PINK = ((226, 232, 239), (112, 146, 190)), ((228, 236, 230), (118, 170, 146)), ((240, 230, 232), (196, 136, 150))
@@ -26,4 +26,8 @@ PEOPLE = [
     person("p11", 0., .8, "side", .25, SOFT, 0, GREEN),
     person("p12", 1., -.2, "fringe", .0, BLACK, 2, ((234, 228, 214), (172, 150, 120))),
     person("p13", 0., .0, "short", .0, BROWN, 3, ((92, 104, 120), (84, 95, 111))),
+    person("p14", 1., .6, "tied", .05, BLACK, 0, BLUE),
+    person("p15", 0., .7, "receding", .10, BLACK, 1, GREEN),
 ]
+ENROLLED = [p["name"] for p in PEOPLE if p["name"] != "p13"]      # p13 is a stranger
+PATIENTS = [f"p{n:02}" for n in range(1, 11)] + ["p12", "p14", "p15"]      # in the order of the beds

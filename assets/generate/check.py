@@ -6,30 +6,18 @@ import os
 import cv2
 import numpy as np
 
-from cast import PEOPLE
+from cast import ENROLLED
 from choose import operating_point
+from motion import ZONES, camera_frames
 from nets import Nets
-from scenes import CAMERAS
+from scenes import CAMERAS, SEEN
 
-ZONES = ((20, 30, 620, 690), (660, 30, 1260, 690))
-SEEN = .5                           # both the detector's score and the mesh's face flag
+SURE = .5                           # both the detector's score and the mesh's face flag
+EVERY = 4                           # of the frames of a clip, which hardly differ, these count as pairs
 
 
 def load(path):
     return np.ascontiguousarray(cv2.imread(path)[:, :, ::-1])
-
-
-def mjpeg(path):
-    data, out = open(path, "rb").read(), []
-    for part in data.split(b"\xff\xd8\xff")[1:]:
-        out.append(np.ascontiguousarray(cv2.imdecode(np.frombuffer(b"\xff\xd8\xff" + part, np.uint8), 1)[:, :, ::-1]))
-    return out
-
-
-def camera_frames(assets, name):
-    if os.path.exists(f"{assets}/ward/{name}.mjpeg"):
-        return mjpeg(f"{assets}/ward/{name}.mjpeg")
-    return [load(f"{assets}/ward/{name}/{i:03}.jpg") for i in range(6)]
 
 
 def look(nets, rgb):
@@ -39,10 +27,10 @@ def look(nets, rgb):
 
 def people(nets, assets):
     out = {}
-    for p in (q["name"] for q in PEOPLE[:12]):
+    for p in ENROLLED:
         for shot in ("enrol-1", "enrol-2", "enrol-3", "probe-1", "probe-2"):
             score, flag, pts, e = look(nets, load(f"{assets}/people/{p}/{shot}.jpg"))
-            if score < SEEN or flag < SEEN:
+            if score < SURE or flag < SURE:
                 print("NOT SEEN", p, shot, round(score, 2), round(flag, 2))
             out.setdefault(p, []).append((shot, e))
     return out
@@ -119,21 +107,22 @@ def beds(nets, assets, faces):
                 x0, y0, x1, y1 = ZONES[side]
                 crop = np.ascontiguousarray(rgb[y0:y1, x0:x1])
                 score, flag, p, e = look(nets, crop)
-                seen = score >= SEEN and flag >= SEEN
+                seen = score >= SURE and flag >= SURE
                 diff = cv2.GaussianBlur(crop.astype(np.float32).mean(2), (0, 0), 3) - cv2.GaussianBlur(empty[y0:y1, x0:x1].mean(2), (0, 0), 3)
                 changed = float((np.abs(diff - np.median(diff)) > 14).mean())
                 line = f"{name} f{n} {'LR'[side]} {kind:6} score {score:.2f} flag {flag:.2f} luma {crop.mean():5.1f} changed {changed:.2f}"
-                ok = seen == (kind == "face")
-                if kind == "face":
+                ok = seen == (kind in SEEN)
+                if kind in SEEN:
                     v = p[263] - p[33]
                     line += f" roll {np.degrees(np.arctan2(v[1], v[0])):6.1f} width {min(np.hypot(*(p[454] - p[234])[:2]), 999):.0f}"
-                if seen and kind == "face":
+                if seen and kind in SEEN:
                     d = {q: np.mean([np.linalg.norm(e[0] - x[1][0]) for x in faces[q][:3]]) for q in faces if q != "p13"}
                     best = sorted(d, key=d.get)
                     o = {q: np.mean([e[1] @ x[1][1] for x in faces[q][:3]]) for q in faces if q != "p13"}
                     line += f" -> {best[0]} {d[best[0]]:.3f} then {best[1]} {d[best[1]]:.3f}; omz {max(o, key=o.get)} {o[who]:.2f}"
                     ok &= best[0] == who and max(o, key=o.get) == who
-                    out.append((who, f"{name}/{n}", e))
+                    if kind == "face" and n % EVERY == 0:
+                        out.append((who, f"{name}/{n}", e))
                 bad += not ok
                 print(line, "" if ok else "  <-- WRONG")
     print("ward:", "all as it should be" if not bad else f"{bad} WRONG")

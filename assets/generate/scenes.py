@@ -1,28 +1,34 @@
-"""What the five cameras see: who lies where, and how the frames of one camera differ."""
+"""What the seven cameras see: who lies where, and the room round the beds."""
 
-import os
-
-import cv2
 import numpy as np
+import cv2
 
-from body import blur, over, paint, smooth
-from ward import bed, camera, curtain, face_down, floor, jpeg, lay, noise, place, turned
+from body import over, paint
+from breath import Motion, shut
+from frauds import mask, photo, tablet, video
+from furniture import cupboard, table
+from ward import bed, bolster_bump, curtain, face_down, floor, lay, place, turned
 
 LIGHT = (-.45, -.55)                # where the window is, in the frame
 LOOKS = [dict(blanket=(150, 182, 196)), dict(blanket=(158, 190, 168)), dict(blanket=(176, 172, 200)),
          dict(blanket=(196, 176, 164)), dict(blanket=(142, 172, 206))]
 FACE = 122                          # width of the face oval in pixels
 
-# (kind, person, quarter turns clockwise, further turn in degrees)
+# (kind, person whose face it is, quarter turns clockwise, further turn in degrees)
 CAMERAS = {
     "cam-1": (("face", "p01", 0, 4), ("face", "p02", 1, -3)),
     "cam-2": (("face", "p03", 2, 33), ("empty", None, 0, 0)),
     "cam-3": (("face", "p11", 0, -30), ("hidden", "p06", 0, 6)),
     "cam-4": (("face", "p08", 1, 5), ("face", "p07", 3, -4)),
     "cam-5": (("dark", "p09", 0, -6), ("face", "p10", 2, -5)),
+    "cam-6": (("photo", "p12", 0, -5), ("tablet", "p14", 0, 6)),
+    "cam-7": (("mask", "p15", 0, 7), ("cupboard", None, 0, 0)),
 }
-FRAMES = 6
+WEARER = "p13"                      # who lies under the mask
+LIVING = ("face", "hidden", "dark", "mask")
+SEEN = ("face", "photo", "tablet", "mask")
 HIDDEN_COVER = -206                 # the blanket of somebody lying face down is drawn up over most of the head
+THINGS_COVER = 6                    # and over the lower edge of a picture that lies in somebody's place
 
 
 def canonical_light(quarter):
@@ -31,7 +37,7 @@ def canonical_light(quarter):
 
 
 def shot_of(light, drift, turn, rng, asleep):
-    """The person's pose and light in one frame; the light comes from where it comes from in the scene."""
+    """The person's pose and light; the light comes from where it comes from in the scene."""
     a = np.radians(-turn)
     lx, ly = light[0] * np.cos(a) - light[1] * np.sin(a), light[0] * np.sin(a) + light[1] * np.cos(a)
     n = rng.normal(size=6)
@@ -40,108 +46,104 @@ def shot_of(light, drift, turn, rng, asleep):
                 left=.25 * -lx, gaze=(.02 * n[4], .015 * n[5]))
 
 
-def tile(model, cast, spec, number, frame, look):
-    """One bed of one frame: RGB and alpha, already turned."""
-    kind, who, quarter, extra = spec
-    light = canonical_light(quarter)
-    rng = np.random.default_rng(1000 * number + frame)
-    if kind == "empty":
-        return turned(*bed(50 + number, light, look=look, rumple=.8), quarter)
-    own = np.random.default_rng(77 * number)
-    person = cast[who]
-    drift = dict(yaw=own.normal() * 3, pitch=own.normal() * 2, smile=own.uniform(-.1, .4))
-    turn = extra + 1.2 * rng.normal()
-    at = np.array([320 - 1.1 * extra, 205]) + rng.normal(size=2) * 1.6
-    asleep = frame in ((2,) if number % 3 else (1, 4))
-    shot = shot_of(light, drift, turn, rng, asleep)
-    if kind == "hidden":
-        rgb, a, _ = paint(model, person, dict(shot, yaw=0))
-        layer = place(*face_down(person, rgb, a, person["seed"]), FACE, at, turn)
-    else:
-        layer = lay(model, person, shot, FACE, at, turn)
-    breath = .05 * np.sin(frame * 2.1 + number)
-    cover = 205 + 172 + (0 if kind != "hidden" else HIDDEN_COVER)
-    img, alpha = bed(500 + 50 * number, light, layer, cover, extra, (float(at[0]), float(at[1])), breath, look)
-    return turned(img, alpha, quarter)
+class Bed:
+    """One bed of a clip. What costs time is painted once, with open and with closed eyes; each frame moves it."""
 
+    def __init__(self, model, cast, spec, number, look):
+        self.kind, self.who, self.quarter, self.extra = spec
+        self.number, self.look, self.light = number, look, canonical_light(self.quarter)
+        self.at, self.played = np.array([320 - 1.1 * self.extra, 205.]), ()
+        if self.kind == "empty":
+            self.still = [bed(50 + number, self.light, look=look, rumple=.8)]
+        elif self.kind in LIVING:
+            self.still = [self.lying(model, cast, asleep) for asleep in ((False, True) if self.kind == "face" else (False,))]
+            self.motion = Motion(number, self.extra, self.at, self.light, self.kind != "mask")
+        elif self.kind == "photo":
+            self.still = [self.covered(photo(model, cast[self.who], self.extra, self.at, self.light), THINGS_COVER, -7)]
+        elif self.kind == "tablet":
+            self.played = [tablet(picture, self.extra, self.at) for picture in video(model, cast[self.who])]
+            self.still = [self.covered(self.played[0], 26, -7)]
 
-def compose(model, cast, name, frame):
-    """One frame of one camera before the sensor; frame None is the room with both beds made."""
-    cam = int(name[-1])
-    base = curtain(cam, floor(cam))
-    for side, spec in enumerate(CAMERAS[name]):
-        number = 2 * cam - 1 + side
-        look = LOOKS[(cam + side) % len(LOOKS)]
-        if frame is None:
-            q = spec[2]
-            img, a = turned(*bed(50 + number, canonical_light(q), look=look), q)
+    def covered(self, layer, cover, dent):
+        """A thing on the pillow and a bolster under the blanket."""
+        at = (float(self.at[0]), float(self.at[1]))
+        return bed(500 + 50 * self.number, self.light, layer, 205 + 150 + cover, self.extra, at, self.look,
+                   bump=bolster_bump(self.extra, at), dent=dent)
+
+    def lying(self, model, cast, asleep):
+        """The bed with somebody in it, breathed half out."""
+        own, rng = np.random.default_rng(77 * self.number), np.random.default_rng(1000 * self.number)
+        drift = dict(yaw=own.normal() * 3, pitch=own.normal() * 2, smile=own.uniform(-.1, .4))
+        turn = self.extra + 1.2 * rng.normal()
+        at = np.array([320 - 1.1 * self.extra, 205]) + rng.normal(size=2) * 1.6
+        shot = shot_of(self.light, drift, turn, rng, asleep)
+        person, cover = cast[self.who], 205 + 172
+        if self.kind == "hidden":
+            rgb, a, _ = paint(model, person, dict(shot, yaw=0))
+            layer, cover = place(*face_down(person, rgb, a, person["seed"]), FACE, at, turn), cover + HIDDEN_COVER
+        elif self.kind == "mask":
+            wearer = dict(cast[WEARER], gown=cast["p03"]["gown"])
+            layer = place(*mask(model, wearer, person, dict(shot, yaw=0, pitch=0)), FACE, at, turn)
         else:
-            q = spec[2]
-            img, a = tile(model, cast, spec, number, frame, look)
+            layer = lay(model, person, shot, FACE, at, turn)
+        self.at = at
+        return bed(500 + 50 * self.number, self.light, layer, cover, self.extra, (float(at[0]), float(at[1])), self.look)
+
+    def frame(self, i):
+        """RGB and alpha in one frame, turned as the bed stands."""
+        img, alpha = self.still[-1 if i in shut(self.number) else 0]
+        if self.kind in LIVING:
+            img, alpha = self.motion.move(img, alpha, i)
+        if self.played:
+            img = over(img, *self.played[i])
+        return turned(img, alpha, self.quarter)
+
+
+class Room:
+    """One camera's view before the sensor."""
+
+    def __init__(self, model, cast, name):
+        self.cam, self.specs = int(name[-1]), CAMERAS[name]
+        self.base = curtain(self.cam, floor(self.cam))
+        self.looks = [LOOKS[(self.cam + side) % len(LOOKS)] for side in (0, 1)]
+        self.beds = [None if spec[0] == "cupboard" else Bed(model, cast, spec, 2 * self.cam - 1 + side, self.looks[side])
+                     for side, spec in enumerate(self.specs)]
+
+    def frame(self, i):
+        """Frame i of the clip; None is the room with both beds made, as filmed at installation."""
+        base = self.base.copy()
+        for side, spec in enumerate(self.specs):
+            strip = base[:, 640 * side:640 * side + 640]
+            if spec[0] == "cupboard":
+                cupboard(strip)
+                continue
+            q, number = spec[2], 2 * self.cam - 1 + side
+            made = lambda: turned(*bed(50 + number, canonical_light(q), look=self.looks[side]), q)
+            self.put(strip, side, q, *(made() if i is None else self.beds[side].frame(i)))
+        return base
+
+    def put(self, strip, side, q, img, a):
+        """Stands a bed in its half of the room; its head stays out of the curtain."""
         h, w = a.shape
         x = {0: 0, 2: 0, 1: 640 - 24 - w, 3: 24}[q]
         y = {0: 24, 2: 720 - 24 - h, 1: (720 - h) // 2, 3: (720 - h) // 2}[q]
-        # The right bed's head must stay out of the curtain, the left one's as well.
         half_i, half_a = np.zeros((720, 640, 3), np.float32), np.zeros((720, 640), np.float32)
         xs, ys, xe, ye = max(x, 0), max(y, 0), min(x + w, 640), min(y + h, 720)
         half_i[ys:ye, xs:xe] = img[ys - y:ye - y, xs - x:xe - x]
         half_a[ys:ye, xs:xe] = a[ys - y:ye - y, xs - x:xe - x]
-        strip = base[:, 640 * side:640 * side + 640]
         shifted = np.pad(half_a, ((10, 0), (8, 0)))[:720, :640]
         shade = cv2.GaussianBlur(shifted, (0, 0), 14)
         keep = 1 - np.exp(-((np.arange(640) - (640 if side == 0 else 0)) / 9.) ** 8)[None]
         strip *= (1 - .38 * shade * (1 - half_a) * keep)[..., None]
-        table(strip, q, cam + side)
+        table(strip, q, self.cam + side)
         strip[:] = strip + (half_i - strip) * (half_a * keep)[..., None]
-    return base
 
 
-def table(strip, quarter, seed):
-    """The bedside table by the head of the bed, with a cup, a flask and a box of tissues."""
-    y, x = np.mgrid[:strip.shape[0], :strip.shape[1]].astype(np.float32)
-    cx, cy = {0: (35, 105), 2: (35, 615), 1: (520, 48), 3: (120, 48)}[quarter]
-    box = lambda ax, ay, w, h: smooth(np.maximum(np.abs(x - ax) - w, np.abs(y - ay) - h), .8, -.8)
-    flat = lambda colour: np.broadcast_to(np.array(colour, np.float32), strip.shape)
-    strip *= (1 - .4 * blur(box(cx + 5, cy + 6, 31, 43), 7))[..., None]
-    grain = (1 + .04 * noise(strip.shape[:2], 2, seed, 10, 90))[..., None]
-    strip[:] = over(strip, flat((214, 194, 160)) * grain, box(cx, cy, 31, 43))
-    strip[:] = over(strip, flat((232, 214, 184)) * grain, box(cx - 1, cy - 1, 28, 40))
-    strip *= (1 - .35 * blur(box(cx - 7, cy + 22, 15, 11), 4))[..., None]
-    strip[:] = over(strip, flat((150, 190, 214)), box(cx - 9, cy + 20, 14, 10))
-    strip[:] = over(strip, flat((244, 245, 246)), box(cx - 9, cy + 20, 8, 3))
-    for ox, oy, r, colour in ((9, -18, 12, (226, 230, 232)), (-12, -12, 8, (196, 84, 74))):
-        d = np.hypot(x - cx - ox, y - cy - oy)
-        strip *= (1 - .4 * np.exp(-(np.hypot(x - cx - ox - 4, y - cy - oy - 5) / r) ** 4))[..., None]
-        tone = 1 - .25 * smooth(d / r, .5, 1) + .2 * np.exp(-(np.hypot(x - cx - ox + .3 * r, y - cy - oy + .4 * r) / (.3 * r)) ** 2)
-        strip[:] = over(strip, flat(colour) * np.minimum(tone, 1.1)[..., None], smooth(d, r + .8, r - .8))
-        strip[:] = over(strip, flat((120, 88, 56) if r == 8 else (170, 178, 182)), smooth(d, .6 * r + .8, .6 * r - .8))
-
-
-def frame_of(model, cast, name, frame):
-    cam = int(name[-1])
-    rng = np.random.default_rng(9000 + 100 * cam + (99 if frame is None else frame))
-    img = compose(model, cast, name, frame)
-    if frame is not None and CAMERAS[name][0][0] == "dark":
-        x = np.arange(1280)
-        lit = (1 / (1 + np.exp(-(x - 641) / 3.5)))[None, :, None].astype(np.float32)
-        img *= .015 + .985 * lit
-        # Hardly any light: what remains is the sensor's own noise.
-        img += (1 - lit) * (2.5 + 4. * rng.standard_normal(img.shape[:2] + (1,), dtype=np.float32)
-                            + 2.2 * cv2.GaussianBlur(rng.standard_normal(img.shape, dtype=np.float32), (0, 0), 1.) * 3)
-    gain = .97 if frame is None else .97 + .035 * np.sin(frame * 1.3 + cam) + .01 * rng.normal()
-    warm = .005 if frame is None else .012 * np.sin(frame + cam)
-    return camera(img, rng, gain, warm)
-
-
-def write_ward(model, cast, out, only=None):
-    for name in CAMERAS:
-        if only and name not in only:
-            continue
-        os.makedirs(f"{out}/{name}" if name != "cam-5" else out, exist_ok=True)
-        os.makedirs(f"{out}/empty", exist_ok=True)
-        open(f"{out}/empty/{name}.jpg", "wb").write(jpeg(frame_of(model, cast, name, None), 85))
-        frames = [jpeg(frame_of(model, cast, name, i), 85) for i in range(FRAMES)]
-        if name == "cam-5":
-            open(f"{out}/cam-5.mjpeg", "wb").write(b"".join(frames))
-        for i, data in enumerate(frames if name != "cam-5" else ()):
-            open(f"{out}/{name}/{i:03}.jpg", "wb").write(data)
+def on_frame(side, quarter, x, y):
+    """Where a point of the upright bed's tile lies in the picture."""
+    for _ in range(quarter % 4):
+        x, y = 720 - y if _ % 2 == 0 else 640 - y, x
+    w, h = (640, 720) if quarter % 2 == 0 else (720, 640)
+    left = {0: 0, 2: 0, 1: 640 - 24 - w, 3: 24}[quarter]
+    top = {0: 24, 2: 720 - 24 - h, 1: (720 - h) // 2, 3: (720 - h) // 2}[quarter]
+    return 640 * side + left + x, top + y
