@@ -51,7 +51,7 @@ fn every_demo_person_is_like_himself_and_like_nobody_else() {
     let mut people: Vec<PathBuf> =
         fs::read_dir(root().join("assets/people")).unwrap().map(|entry| entry.unwrap().path()).collect();
     people.sort();
-    assert_eq!(people.len(), 12);
+    assert_eq!(people.len(), 14);
     let mut shots: Vec<(usize, Vec<f32>)> = Vec::new();
     for (person, folder) in people.iter().enumerate() {
         for entry in fs::read_dir(folder).unwrap() {

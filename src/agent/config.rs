@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::base::files::{FileError, read_at_most};
-use crate::base::frame::Area;
+use crate::base::frame::{Area, Head};
 use crate::base::ids::{BedId, CameraId, WardId};
 use crate::domain::liveness::{LifeRule, PassiveRule};
 use crate::domain::policy::{FaceRule, Policy};
@@ -153,6 +153,8 @@ struct RawBed {
     id: Spanned<BedId>,
     camera: Spanned<CameraId>,
     zone: Spanned<Area>,
+    #[serde(default)]
+    head: Head,
 }
 
 /// A camera as it is opened.
@@ -171,6 +173,7 @@ pub struct BedSettings {
     pub id: BedId,
     pub camera: CameraId,
     pub zone: Area,
+    pub head: Head,
 }
 
 /// Everything the agent needs, checked. The thresholds join in [`Settings::policy`] from the pack.
@@ -356,7 +359,7 @@ fn beds(raw: Vec<RawBed>, cameras: &[CameraSettings], check: &mut Check<'_>) -> 
             );
             check.complain(Some(zone_at), &text);
         }
-        beds.push(BedSettings { id, camera, zone });
+        beds.push(BedSettings { id, camera, zone, head: bed.head });
     }
     beds
 }

@@ -318,7 +318,7 @@ fn views(settings: &Settings) -> anyhow::Result<BTreeMap<BedId, View>> {
         .iter()
         .map(|bed| {
             let empty = empties.get(&bed.camera).and_then(|picture| EmptyBed::new(&picture.cut(bed.zone)?));
-            (bed.id.clone(), View { camera: bed.camera.clone(), zone: bed.zone, empty })
+            (bed.id.clone(), View { camera: bed.camera.clone(), zone: bed.zone, head: bed.head, empty })
         })
         .collect())
 }

@@ -67,6 +67,29 @@ pub struct Area {
     pub height: u32,
 }
 
+/// Where the top of a patient's head usually points in the picture: a hint for looking, never a condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    #[default]
+    Up,
+    Right,
+    Down,
+    Left,
+}
+
+impl Head {
+    /// Clockwise quarter turns from upright.
+    pub fn quarters(self) -> u8 {
+        match self {
+            Head::Up => 0,
+            Head::Right => 1,
+            Head::Down => 2,
+            Head::Left => 3,
+        }
+    }
+}
+
 /// A picture with where and when it was taken.
 #[derive(Clone)]
 pub struct Frame {

@@ -28,6 +28,13 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// Moves a proposal of a part to where the part lies in the picture.
+    pub fn shift(&mut self, by: Point) {
+        for point in self.eyes.iter_mut().chain([&mut self.center]) {
+            *point = [point[0] + by[0], point[1] + by[1]];
+        }
+    }
+
     /// left, top, right, bottom of the upright square around the face.
     pub fn square(&self) -> [f32; 4] {
         let half = self.side / 2.0;
@@ -69,11 +76,30 @@ impl Letterbox {
         Letterbox { rgb, matrix }
     }
 
-    /// The same picture upside down: the pixels backwards.
-    pub fn turned(&self, size: usize) -> Letterbox {
-        let rgb = self.rgb.chunks_exact(3).rev().flatten().copied().collect();
+    /// The same picture as seen with the head tilted by so many quarter turns clockwise.
+    pub fn turned(&self, quarters: u8, size: usize) -> Letterbox {
+        let mut rgb = Vec::with_capacity(self.rgb.len());
+        let last = size - 1;
+        for v in 0..size {
+            for u in 0..size {
+                let (x, y) = match quarters % 4 {
+                    0 => (u, v),
+                    1 => (last - v, u),
+                    2 => (last - u, last - v),
+                    _ => (v, last - u),
+                };
+                let from = (y * size + x) * 3;
+                rgb.extend_from_slice(&self.rgb[from..from + 3]);
+            }
+        }
         let Similarity { a, tx, ty, .. } = self.matrix;
-        let matrix = Similarity { a: -a, b: 0.0, tx: a * size as f32 + tx, ty: a * size as f32 + ty };
+        let end = a * size as f32;
+        let matrix = match quarters % 4 {
+            0 => self.matrix,
+            1 => Similarity { a: 0.0, b: a, tx: end + tx, ty },
+            2 => Similarity { a: -a, b: 0.0, tx: end + tx, ty: end + ty },
+            _ => Similarity { a: 0.0, b: -a, tx, ty: end + ty },
+        };
         Letterbox { rgb, matrix }
     }
 }

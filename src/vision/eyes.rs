@@ -1,6 +1,6 @@
 //! The whole front end on one picture: batch commands and live cameras see through the same eyes.
 
-use crate::base::frame::Picture;
+use crate::base::frame::{Area, Head, Picture};
 use crate::domain::policy::FaceRule;
 use crate::domain::sighting::FaceQuality;
 use crate::vision::detect::{self, ANCHORS, BOX, Letterbox, OVERLAP, Proposal, overlap};
@@ -8,6 +8,11 @@ use crate::vision::manifest::Manifest;
 use crate::vision::mesh::{self, CROP, Mesh, POINTS};
 use crate::vision::session::{Net, NetError};
 use crate::vision::{embed, pad, quality};
+
+/// Pictures with a shorter side than this hold no face that a part would show better.
+const SMALLEST_TILED: u32 = 240;
+/// Faces measured in one picture, surest first: a bed with more is a crowd, and time is bounded.
+const MOST_FACES: usize = 12;
 
 /// A pack that was loaded and proven.
 pub struct Eyes {
@@ -62,12 +67,39 @@ impl Eyes {
         Ok(Eyes { manifest, detector, mesh, embedder, pad })
     }
 
-    /// Every face once, surest first.
+    /// Every face once, surest first; heads may point anywhere.
     ///
     /// # Errors
     /// [`NetError`].
     pub fn faces(&mut self, picture: &Picture) -> Result<Vec<Face>, NetError> {
-        let mut candidates = self.propose(picture)?;
+        self.faces_towards(picture, Head::Up)
+    }
+
+    /// As [`Eyes::faces`], looking first where heads usually point. Where that shows nobody, the other directions are
+    /// tried, then the picture's parts, in which a small face is large enough for the detector.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub fn faces_towards(&mut self, picture: &Picture, head: Head) -> Result<Vec<Face>, NetError> {
+        let whole = Area { x: 0, y: 0, width: picture.width(), height: picture.height() };
+        for quarters in [head.quarters(), head.quarters() + 1] {
+            let faces = self.faces_in(picture, &[whole], quarters)?;
+            if !faces.is_empty() {
+                return Ok(faces);
+            }
+        }
+        if picture.width().min(picture.height()) < SMALLEST_TILED {
+            return Ok(Vec::new());
+        }
+        self.faces_in(picture, &tiles(picture), head.quarters())
+    }
+
+    /// Faces of some parts of a picture, seen from one direction and its opposite.
+    fn faces_in(&mut self, picture: &Picture, areas: &[Area], quarters: u8) -> Result<Vec<Face>, NetError> {
+        let mut candidates = Vec::new();
+        for area in areas {
+            candidates.extend(self.propose(picture, *area, quarters)?);
+        }
         candidates.sort_by(|a, b| (b.0.score * b.1.flag).total_cmp(&(a.0.score * a.1.flag)));
         let mut kept: Vec<(Proposal, Mesh)> = Vec::new();
         for candidate in candidates {
@@ -76,21 +108,26 @@ impl Eyes {
                 kept.push(candidate);
             }
         }
+        kept.truncate(MOST_FACES);
         let mut faces = Vec::new();
         for (proposal, first) in kept {
-            let (center, width, height, angle) = first.extent();
-            let side = width.max(height) * CROP;
-            let is_logit = self.manifest.mesh.flag_is_logit;
-            let mesh = mesh::fit(&mut self.mesh, picture, center, side, angle, is_logit)?;
-            if mesh.flag < self.manifest.mesh.min_flag {
-                continue;
-            }
-            let size = self.embedder.size();
-            let Some(chip) = embed::chip(&self.manifest.embedder, size, picture, &mesh) else { continue };
-            let quality = quality::measure(proposal.score * mesh.flag, &mesh, &chip, size);
-            faces.push(Face { mesh, quality, chip });
+            faces.extend(self.refine(picture, &proposal, &first)?);
         }
         Ok(faces)
+    }
+
+    /// Meshes a face once more on its own upright crop and measures it; `None` when it is no face after all.
+    fn refine(
+        &mut self,
+        picture: &Picture,
+        proposal: &Proposal,
+        first: &Mesh,
+    ) -> Result<Option<Face>, NetError> {
+        let Some(mesh) = self.follow(picture, first)? else { return Ok(None) };
+        let size = self.embedder.size();
+        let Some(chip) = embed::chip(&self.manifest.embedder, size, picture, &mesh) else { return Ok(None) };
+        let quality = quality::measure(proposal.score * mesh.flag, &mesh, &chip, size);
+        Ok(Some(Face { mesh, quality, chip }))
     }
 
     /// The face that `before` showed, one frame later; `None` when it is gone.
@@ -133,13 +170,21 @@ impl Eyes {
         Bare { detector: &mut self.detector, mesh: &mut self.mesh, embedder: &mut self.embedder }
     }
 
-    fn propose(&mut self, picture: &Picture) -> Result<Vec<(Proposal, Mesh)>, NetError> {
+    fn propose(
+        &mut self,
+        picture: &Picture,
+        area: Area,
+        quarters: u8,
+    ) -> Result<Vec<(Proposal, Mesh)>, NetError> {
+        let Some(part) = picture.cut(area) else { return Ok(Vec::new()) };
         let mut candidates = Vec::new();
         // As it is and upside down; the mesh settles the angles between (measured: all multiples of 15°).
-        let upright = Letterbox::new(picture, self.detector.size());
-        for letterbox in [&upright, &upright.turned(self.detector.size())] {
+        let upright = Letterbox::new(&part, self.detector.size());
+        for turns in [quarters, quarters + 2] {
             let min_score = self.manifest.detector.min_score;
-            for proposal in detect::detect(&mut self.detector, letterbox, min_score)? {
+            let letterbox = upright.turned(turns, self.detector.size());
+            for mut proposal in detect::detect(&mut self.detector, &letterbox, min_score)? {
+                proposal.shift([area.x as f32, area.y as f32]);
                 let [right, left] = proposal.eyes;
                 let angle = (left[1] - right[1]).atan2(left[0] - right[0]);
                 let side = proposal.side * CROP;
@@ -150,4 +195,11 @@ impl Eyes {
         }
         Ok(candidates)
     }
+}
+
+/// Four overlapping parts, each three fifths as wide and as high.
+fn tiles(picture: &Picture) -> [Area; 4] {
+    let (width, height) = (picture.width() * 3 / 5, picture.height() * 3 / 5);
+    let (right, bottom) = (picture.width() - width, picture.height() - height);
+    [(0, 0), (right, 0), (0, bottom), (right, bottom)].map(|(x, y)| Area { x, y, width, height })
 }

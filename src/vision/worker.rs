@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing::{debug, warn};
 
 use crate::base::clock::{Clock, Mono};
-use crate::base::frame::{Area, Frame, Picture};
+use crate::base::frame::{Area, Frame, Head, Picture};
 use crate::base::ids::{BedId, CameraId, StayId};
 use crate::base::picture::encode_jpeg;
 use crate::base::redact::Private;
@@ -37,6 +37,7 @@ const IDLE: Duration = Duration::from_millis(40);
 pub struct View {
     pub camera: CameraId,
     pub zone: Area,
+    pub head: Head,
     pub empty: Option<EmptyBed>,
 }
 
@@ -128,7 +129,7 @@ impl Worker {
         zone: &Picture,
     ) -> Result<Sighting, NetError> {
         let eyes = &mut self.eyes;
-        let seen = see(eyes, zone, view.empty.as_ref(), self.dark_below, &request.gallery, &request.stay)?;
+        let seen = see(eyes, zone, view, self.dark_below, &request.gallery, &request.stay)?;
         let mut life = Life::default();
         if self.watch.is_some() {
             let watch = self.watches.entry(request.bed.clone()).or_default();
@@ -170,7 +171,7 @@ fn crop(zone: &Picture) -> Option<Private<Vec<u8>>> {
 pub fn see(
     eyes: &mut Eyes,
     zone: &Picture,
-    empty: Option<&EmptyBed>,
+    view: &View,
     dark_below: f32,
     gallery: &Gallery,
     stay: &StayId,
@@ -179,7 +180,7 @@ pub fn see(
     if mean_luma < dark_below {
         return Ok(Seen { scene: Scene::Dark { mean_luma }, best: None });
     }
-    let faces = eyes.faces(zone)?;
+    let faces = eyes.faces_towards(zone, view.head)?;
     let mut seen = Vec::with_capacity(faces.len());
     for face in &faces {
         let probe = eyes.embed(face)?;
@@ -197,7 +198,7 @@ pub fn see(
     Ok(match best {
         Some((best, face)) => Seen { scene: Scene::Faces { count, best }, best: Some(face) },
         None => {
-            let occupancy = empty.and_then(|empty| empty.changed(zone));
+            let occupancy = view.empty.as_ref().and_then(|empty| empty.changed(zone));
             let occupancy = occupancy.map_or(Occupancy::Unknown, Occupancy::Changed);
             Seen { scene: Scene::NoFace { occupancy }, best: None }
         }

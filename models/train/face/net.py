@@ -7,8 +7,9 @@ from torch import nn
 SLOPE = 0.1  # LeakyReLU: ONNX Runtime's PReLU is three times slower.
 WIDTHS = (24, 40, 80, 160)
 BLOCKS = (0, 1, 2, 1)  # residual blocks after each halving
-HEAD, DIMENSIONS, SIDE = 256, 256, 8  # SIDE: cells across the last map for a 128 x 128 chip
-MEAN, SCALE = 127.5, 1 / 128
+HEAD, DIMENSIONS, SIDE = 256, 256, 8  # SIDE: cells of `place`, as many as a 128 x 128 chip has in the last map
+FINAL = 96  # pixels across the chip of the finished net
+MEAN, SCALE = 127.5, 1 / 128  # as in manifest.toml
 
 
 def convolution(source, target, kernel=3, stride=1):
@@ -48,8 +49,10 @@ class Student(nn.Module):
             for block in blocks:
                 x = block(x)
         x = F.leaky_relu(self.expand(x), SLOPE)
-        place = self.place
-        if x.shape[-1] != SIDE:
-            place = F.interpolate(place[None], size=x.shape[-2:], mode="bilinear", align_corners=False)[0]
-            place = place * (SIDE / x.shape[-1]) ** 2
-        return self.embed(self.norm((x * place).sum((2, 3))))
+        return self.embed(self.norm((x * self.place_at(x.shape[-1])).sum((2, 3))))
+
+    def place_at(self, side):
+        if side == SIDE:
+            return self.place
+        place = F.interpolate(self.place[None], size=(side, side), mode="bilinear", align_corners=False)[0]
+        return place * (SIDE / side) ** 2

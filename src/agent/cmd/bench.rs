@@ -151,7 +151,7 @@ impl Subject<'_> {
         let min_score = self.eyes.manifest.detector.min_score;
         let net = self.eyes.bare().detector;
         let upright = Letterbox::new(&self.picture, net.size());
-        for letterbox in [&upright, &upright.turned(net.size())] {
+        for letterbox in [&upright, &upright.turned(2, net.size())] {
             detect::detect(net, letterbox, min_score)?;
         }
         Ok(())

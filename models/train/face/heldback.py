@@ -18,15 +18,17 @@ class HeldBack:
         self.same = person[:, None] == person[None]
         self.once = np.triu(np.ones_like(self.same), 1)
 
+    def at(self, side):
+        """The chips at another size, (n, side, side, 3) float."""
+        x = self.chips.permute(0, 3, 1, 2).float()
+        if side != 128:
+            x = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+        return x.permute(0, 2, 3, 1)
+
     @torch.no_grad()
     def embed(self, net, side, device):
-        vectors = []
-        for part in self.chips.split(64):
-            x = part.permute(0, 3, 1, 2).float().to(device)
-            if side != 128:
-                x = F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
-            vectors.append(F.normalize(net(x)).cpu())
-        return torch.cat(vectors).numpy()
+        parts = self.at(side).permute(0, 3, 1, 2).split(64)
+        return torch.cat([F.normalize(net(part.to(device))).cpu() for part in parts]).numpy()
 
     def measure(self, net, side, device):
         return rates(self.embed(net, side, device), self.same, self.once, self.cohort)

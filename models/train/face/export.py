@@ -1,0 +1,123 @@
+"""Step 4: the trained student as ONNX, with batch normalisation folded away and fp16 weights, and its table's numbers.
+
+    export.py OUT FILE.onnx     from OUT/state.pt; prints what the [embedder] table of manifest.toml needs
+
+Checks the file against the student on the golden picture, and measures thresholds on the held-back people with the very
+file that was written.
+"""
+
+import hashlib
+import os
+import sys
+
+import numpy as np
+import onnxruntime
+import torch
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../convert"))
+from common import Graph, synthetic  # noqa: E402
+
+from heldback import HeldBack, rates  # noqa: E402
+from net import FINAL, MEAN, SCALE, SLOPE, Student  # noqa: E402
+
+
+def folded(part):
+    """(kernel, bias) of a convolution with its batch normalisation."""
+    convolution, norm = part
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    kernel = convolution.weight * gain[:, None, None, None]
+    return kernel.numpy(), (norm.bias - norm.running_mean * gain).numpy()
+
+
+class Writer:
+    def __init__(self, graph):
+        self.graph, self.count = graph, 0
+
+    def convolution(self, part, source, stride=1):
+        kernel, bias = folded(part)
+        self.count += 1
+        name, pad = f"conv{self.count}", kernel.shape[-1] // 2
+        weights = [self.graph.weight(name + ".weight", kernel), self.graph.weight(name + ".bias", bias)]
+        return self.graph.node("Conv", [source, *weights], name, pads=[pad] * 4, strides=[stride] * 2,
+                               kernel_shape=list(kernel.shape[-2:]))
+
+    def leaky(self, source):
+        return self.graph.node("LeakyRelu", [source], source + ".leaky", alpha=SLOPE)
+
+    def block(self, part, source):
+        first = self.leaky(self.convolution(part.first, source))
+        second = self.convolution(part.second, first)
+        return self.leaky(self.graph.node("Add", [source, second], second + ".sum"))
+
+
+def export(student, path):
+    graph = Graph("bedcheck_face", [1, 3, FINAL, FINAL])
+    writer, at = Writer(graph), "image"
+    for halving, *blocks in student.stages:
+        at = writer.leaky(writer.convolution(halving, at, stride=2))
+        for block in blocks:
+            at = writer.block(block, at)
+    at = writer.leaky(writer.convolution(student.expand, at))
+    place = student.place_at(FINAL // 16).numpy()[:, None]
+    weights = [at, graph.weight("place.weight", place)]
+    at = graph.node("Conv", weights, "place", group=len(place), kernel_shape=list(place.shape[2:]))
+    norm = student.norm
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    matrix = student.embed.weight * gain[None]
+    bias = student.embed.bias + student.embed.weight @ (norm.bias - norm.running_mean * gain)
+    at = graph.node("Flatten", [at], "flat", axis=1)
+    weights = [graph.weight("embed.weight", matrix.numpy()), graph.weight("embed.bias", bias.numpy())]
+    graph.node("Gemm", [at, *weights], "embedding", transB=1)
+    graph.output("embedding", [1, len(bias)])
+    graph.write(path, "Distilled from Intel Open Model Zoo face-reidentification-retail-0095 (Apache-2.0); "
+                      "see models/train/face. Apache-2.0.")
+
+
+def runner(path):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def embed(chip):
+        """(FINAL, FINAL, 3) RGB 0..255 to (256,)."""
+        value = ((chip.astype(np.float32) - MEAN) * np.float32(SCALE)).transpose(2, 0, 1)[None]
+        return session.run(["embedding"], {"image": value})[0][0]
+
+    return embed
+
+
+def main(out, path):
+    student = Student().eval()
+    student.load_state_dict(torch.load(out + "/state.pt", map_location="cpu")["average"])
+    with torch.no_grad():
+        export(student, path)
+        golden = student(torch.from_numpy(synthetic(FINAL).copy()).permute(2, 0, 1)[None].float())[0].numpy()
+    embed = runner(path)
+    found = embed(synthetic(FINAL))
+    print(f"cosine to the student on the golden picture {cosine(found, golden):.7f}")
+    for name, change in (("swapped colours", synthetic(FINAL)[..., ::-1]), ("/255", synthetic(FINAL) / 255.0)):
+        print(f"largest golden difference with {name}: {np.abs(embed(change) - found)[:16].max():.3f}")
+    with open(path, "rb") as file:
+        print(f'sha256 = "{hashlib.sha256(file.read()).hexdigest()}"')
+    print("golden =", [float(f"{value:.6g}") for value in found[:16]])
+    report(HeldBack(out), embed)
+
+
+def cosine(a, b):
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def report(held_back, embed):
+    vectors = np.stack([embed(chip) for chip in held_back.at(FINAL).numpy()])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    similarity = vectors @ vectors.T
+    impostor = similarity[~held_back.same & (held_back.once > 0)]
+    genuine = similarity[held_back.same & (held_back.once > 0)]
+    for fmr in (1e-2, 1e-3, 1e-4):
+        threshold = np.quantile(impostor, 1 - fmr)
+        print(f'{{ fmr = "{fmr:.0e}", threshold = {threshold:.3f} }}, FNMR {(genuine < threshold).mean():.4f}')
+    print(f"differs (0.5 % of {len(genuine)} genuine pairs lie lower): {np.quantile(genuine, 0.005):.3f}")
+    print(f"impostors = {{ mean = {impostor.mean():.4f}, deviation = {impostor.std():.4f} }}, n = {len(impostor)}")
+    print(rates(vectors, held_back.same, held_back.once, held_back.cohort))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
