@@ -52,7 +52,7 @@ struct Story {
 
 /// Forty seconds of a face with open eyes on a body that breathes so far (thousandths of the zone's height).
 fn life(breath: f32, blinks: u16) -> Life {
-    let face = FaceLife { frames: 160, seconds: 40.0, passive: None, blinks, eyes_open: 1.0 };
+    let face = FaceLife { frames: 160, seconds: 40.0, passive: None, blinks, eyes_open: 1.0, pulse: None };
     let clarity = if breath > 0.3 { 50.0 } else { 3.0 };
     let (samples, seconds) = (160, 40.0);
     let body =
@@ -232,7 +232,14 @@ impl Story {
             _ => panic!("no such scene: {shown}"),
         };
         let camera = CameraId::new("cam").unwrap();
-        Some(Input::Seen(Sighting { look, camera, taken: self.now, origin: Origin::Live, scene, life }))
+        Some(Input::Seen(Sighting {
+            look,
+            camera,
+            taken: self.now,
+            origin: Origin::Live,
+            scene,
+            life: Box::new(life),
+        }))
     }
 
     fn run(&mut self, time: Duration) {

@@ -39,6 +39,17 @@ pub struct FaceLife {
     pub blinks: u16,
     /// Share of frames with open eyes.
     pub eyes_open: f32,
+    /// A rhythm in the skin's colour. Evidence only: a replay has one too, and a dark room hides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulse: Option<Pulse>,
+}
+
+/// Remote photoplethysmography.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pulse {
+    pub per_minute: f32,
+    /// About 3 for noise alone.
+    pub clarity: f32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -263,7 +274,8 @@ mod tests {
     }
 
     fn sleeper() -> Life {
-        let face = FaceLife { frames: 160, seconds: 40.0, passive: None, blinks: 0, eyes_open: 0.0 };
+        let face =
+            FaceLife { frames: 160, seconds: 40.0, passive: None, blinks: 0, eyes_open: 0.0, pulse: None };
         let body = BodyLife {
             samples: 160,
             seconds: 40.0,

@@ -17,6 +17,7 @@
 //! ```
 
 pub mod bed;
+pub mod challenge;
 pub mod exception;
 pub mod liveness;
 pub mod operating;

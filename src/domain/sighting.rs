@@ -17,7 +17,7 @@ pub struct Sighting {
     pub origin: Origin,
     pub scene: Scene,
     /// What was seen of breathing, blinking and the like up to this look.
-    pub life: Life,
+    pub life: Box<Life>,
 }
 
 /// A look that brought no picture.

@@ -140,7 +140,6 @@ fn commonest<T: Copy + Ord>(values: &[T]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::liveness::Life;
     use crate::domain::policy::FaceRule;
 
     fn policy() -> Policy {
@@ -186,7 +185,7 @@ mod tests {
     fn one_lifeless_look_is_not_enough_and_one_breath_is() {
         let policy = policy();
         let still =
-            || Glance::Lifeless { similarity: 0.8, life: Proof { cue: Cue::Still, life: Life::default() } };
+            || Glance::Lifeless { similarity: 0.8, life: Proof { cue: Cue::Still, life: Box::default() } };
         assert_eq!(conclude(&[still(), still()], false, &policy), None);
         assert_eq!(
             conclude(&[DARK, still(), still()], false, &policy),

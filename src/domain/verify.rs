@@ -30,7 +30,7 @@ pub enum Glance {
 pub struct Proof {
     pub cue: Cue,
     #[serde(flatten)]
-    pub life: Life,
+    pub life: Box<Life>,
 }
 
 /// Judges one sighting of the bed of `stay`.

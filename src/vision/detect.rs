@@ -202,9 +202,14 @@ mod tests {
         let upright = Letterbox::new(&picture, 128);
         assert_eq!(upright.matrix.apply([0.0, 28.0]), [0.0, 0.0]);
         assert_eq!(upright.matrix.apply([128.0, 100.0]), [1280.0, 720.0]);
-        let turned = upright.turned(128);
+        let turned = upright.turned(2, 128);
         assert_eq!(turned.matrix.apply([128.0, 100.0]), [0.0, 0.0]);
         assert_eq!((turned.rgb[0], turned.rgb[64 * 128 * 3]), (0.0, 9.0));
+        // The top left corner of the picture is the bottom left one for a head that points right.
+        let right = upright.turned(1, 128);
+        assert_eq!(right.matrix.apply([28.0, 128.0]), [0.0, 0.0]);
+        let left = upright.turned(3, 128);
+        assert_eq!(left.matrix.apply([100.0, 0.0]), [0.0, 0.0]);
     }
 
     #[test]

@@ -19,6 +19,11 @@ const CHIN: usize = 152;
 // Corner, two points of the upper lid, corner, two of the lower lid under them (Soukupová and Čech 2016).
 const RIGHT_LIDS: [usize; 6] = [33, 160, 158, 133, 153, 144];
 const LEFT_LIDS: [usize; 6] = [362, 385, 387, 263, 373, 380];
+const INNER_LIPS: [usize; 2] = [13, 14];
+const MOUTH_CORNERS: [usize; 2] = [61, 291];
+// Middle of the forehead and both cheeks, and the side of the patch that is averaged there, in pixels.
+const SKIN: [usize; 3] = [151, 50, 280];
+const SKIN_PATCH: usize = 7;
 /// Pitch of a level face by this measure: the median of 6,920 LFW faces.
 const LEVEL_PITCH: f32 = 5.6;
 
@@ -135,5 +140,36 @@ impl Mesh {
             (between(upper1, lower1) + between(upper2, lower2)) / (2.0 * between(outer, inner)).max(1e-3)
         };
         (of(RIGHT_LIDS) + of(LEFT_LIDS)) / 2.0
+    }
+
+    /// Inner height of the mouth over its width: about 0 closed, 0.3 and more wide open.
+    pub fn mouth_openness(&self) -> f32 {
+        let between = |[a, b]: [usize; 2]| {
+            let (a, b) = (self.xy(a), self.xy(b));
+            (a[0] - b[0]).hypot(a[1] - b[1])
+        };
+        between(INNER_LIPS) / between(MOUTH_CORNERS).max(1e-3)
+    }
+
+    /// Mean colour of the skin on forehead and cheeks, RGB 0..=255; `None` outside the picture.
+    pub fn skin(&self, picture: &Picture) -> Option<[f32; 3]> {
+        let (mut sum, mut count) = ([0.0_f32; 3], 0.0);
+        let width = picture.width() as usize;
+        for vertex in SKIN {
+            let [x, y] = self.xy(vertex);
+            for step in 0..SKIN_PATCH * SKIN_PATCH {
+                let (dx, dy) = ((step % SKIN_PATCH) as f32 - 3.0, (step / SKIN_PATCH) as f32 - 3.0);
+                let (px, py) = (x + dx, y + dy);
+                if px < 0.0 || py < 0.0 || px >= picture.width() as f32 || py >= picture.height() as f32 {
+                    continue;
+                }
+                let at = (py as usize * width + px as usize) * 3;
+                for (channel, sum) in sum.iter_mut().enumerate() {
+                    *sum += f32::from(picture.rgb()[at + channel]);
+                }
+                count += 1.0;
+            }
+        }
+        (count > 0.0).then(|| sum.map(|value| value / count))
     }
 }

@@ -19,6 +19,7 @@ pub mod mesh;
 pub mod motion;
 pub mod occupancy;
 pub mod pad;
+pub mod pulse;
 pub mod quality;
 pub mod runtime;
 pub mod session;

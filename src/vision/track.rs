@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::base::clock::Mono;
-use crate::domain::liveness::{FaceLife, Passive};
+use crate::domain::liveness::{FaceLife, Passive, Pulse};
 use crate::vision::mesh::Mesh;
+use crate::vision::pulse::pulse;
 
 /// Samples kept, whatever the time they span.
 const MOST_SAMPLES: usize = 600;
@@ -21,7 +22,16 @@ const LONGEST_BLINK_MS: u128 = 1_100;
 struct Sample {
     at: Mono,
     openness: f32,
+    /// Mean colour of the skin.
+    skin: Option<[f32; 3]>,
     live: Option<f32>,
+}
+
+/// What one frame adds to a track.
+pub struct Seen {
+    pub mesh: Mesh,
+    pub skin: Option<[f32; 3]>,
+    pub live: Option<f32>,
 }
 
 /// A followed face.
@@ -31,9 +41,9 @@ pub struct Track {
 }
 
 impl Track {
-    pub fn new(at: Mono, mesh: Mesh, live: Option<f32>) -> Track {
-        let mut track = Track { mesh: mesh.clone(), samples: VecDeque::new() };
-        track.push(at, mesh, live);
+    pub fn new(at: Mono, seen: Seen) -> Track {
+        let mut track = Track { mesh: seen.mesh.clone(), samples: VecDeque::new() };
+        track.push(at, seen);
         track
     }
 
@@ -49,11 +59,11 @@ impl Track {
     }
 
     /// Takes the next frame; `false` when the face is lost.
-    pub fn take(&mut self, at: Mono, mesh: Mesh, live: Option<f32>, window_ms: u64) -> bool {
-        if !self.goes_on_with(&mesh) {
+    pub fn take(&mut self, at: Mono, seen: Seen, window_ms: u64) -> bool {
+        if !self.goes_on_with(&seen.mesh) {
             return false;
         }
-        self.push(at, mesh, live);
+        self.push(at, seen);
         while self.samples.len() > MOST_SAMPLES
             || self.samples.front().is_some_and(|first| first.at.0 + window_ms < at.0)
         {
@@ -62,8 +72,9 @@ impl Track {
         true
     }
 
-    fn push(&mut self, at: Mono, mesh: Mesh, live: Option<f32>) {
-        self.samples.push_back(Sample { at, openness: mesh.eye_openness(), live });
+    fn push(&mut self, at: Mono, seen: Seen) {
+        let Seen { mesh, skin, live } = seen;
+        self.samples.push_back(Sample { at, openness: mesh.eye_openness(), skin, live });
         self.mesh = mesh;
     }
 
@@ -81,7 +92,14 @@ impl Track {
             passive: passive(self.samples.iter().filter_map(|sample| sample.live).collect()),
             blinks: blinks(&openness),
             eyes_open: open as f32 / openness.len() as f32,
+            pulse: self.pulse(first.at),
         }
+    }
+
+    fn pulse(&self, first: Mono) -> Option<Pulse> {
+        let coloured = self.samples.iter().filter_map(|s| Some((s.skin?, (s.at - first).as_secs_f32())));
+        let (skin, times): (Vec<_>, Vec<_>) = coloured.unzip();
+        pulse(&skin, &times).map(|(per_minute, clarity)| Pulse { per_minute, clarity })
     }
 }
 

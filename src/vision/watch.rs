@@ -11,7 +11,7 @@ use crate::vision::eyes::{Eyes, Face};
 use crate::vision::mesh::Mesh;
 use crate::vision::motion::Motion;
 use crate::vision::session::NetError;
-use crate::vision::track::Track;
+use crate::vision::track::{Seen, Track};
 
 /// Frames nearer to each other than this add work and no knowledge: 5 a second show a breath and most blinks.
 const SPACING_MS: u64 = 190;
@@ -52,8 +52,7 @@ impl Watch {
             debug!("The face is lost.");
             return Ok(());
         };
-        let live = eyes.liveness(zone, &mesh)?;
-        if track.take(at, mesh, live, window) {
+        if track.take(at, seen(eyes, zone, mesh)?, window) {
             self.track = Some(track);
         }
         Ok(())
@@ -66,8 +65,7 @@ impl Watch {
     pub fn follow(&mut self, eyes: &mut Eyes, at: Mono, zone: &Picture, face: &Face) -> Result<(), NetError> {
         self.asked = Some(at);
         if self.track.as_ref().is_none_or(|track| !track.goes_on_with(&face.mesh)) {
-            let live = eyes.liveness(zone, &face.mesh)?;
-            self.track = Some(Track::new(at, face.mesh.clone(), live));
+            self.track = Some(Track::new(at, seen(eyes, zone, face.mesh.clone())?));
         }
         Ok(())
     }
@@ -81,6 +79,11 @@ impl Watch {
             cooperation: Cooperation::default(),
         }
     }
+}
+
+fn seen(eyes: &mut Eyes, zone: &Picture, mesh: Mesh) -> Result<Seen, NetError> {
+    let (skin, live) = (mesh.skin(zone), eyes.liveness(zone, &mesh)?);
+    Ok(Seen { mesh, skin, live })
 }
 
 /// The face and what may belong to it, as shares of the zone.

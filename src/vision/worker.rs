@@ -130,13 +130,13 @@ impl Worker {
     ) -> Result<Sighting, NetError> {
         let eyes = &mut self.eyes;
         let seen = see(eyes, zone, view, self.dark_below, &request.gallery, &request.stay)?;
-        let mut life = Life::default();
+        let mut life = Box::<Life>::default();
         if self.watch.is_some() {
             let watch = self.watches.entry(request.bed.clone()).or_default();
             if let Some(face) = &seen.best {
                 watch.follow(eyes, frame.taken.mono, zone, face)?;
             }
-            life = watch.life();
+            *life = watch.life();
         }
         let (look, camera) = (request.look, view.camera.clone());
         Ok(Sighting { look, camera, taken: frame.taken, origin: frame.origin, scene: seen.scene, life })
