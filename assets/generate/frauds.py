@@ -10,7 +10,7 @@ from ward import axes, place
 
 PAPER = (190, 254)                  # pixels; with a face of natural size this is about a sheet of A4
 TABLET, BEZEL = (190, 250), 11
-FACE = 112                          # width of the face oval on paper and screen
+FACE = 120                          # width of the face oval on paper and screen
 WHITE = np.array((236, 234, 228), np.float32)
 SNAP = dict(yaw=2, pitch=1, smile=.1, light=(.1, -.3, -1), hard=.22)
 

@@ -1,6 +1,5 @@
 """What stands beside the beds: the bedside table and the linen cupboard, seen from above."""
 
-import cv2
 import numpy as np
 
 from body import blur, over, smooth
