@@ -9,6 +9,7 @@ use crate::agent::cmd::{Pack, say_json};
 use crate::agent::evaluate::Rate;
 use crate::agent::evaluate::det::{self, Curve};
 use crate::agent::evaluate::faces::{AtFmr, Sample, accuracy, all_pairs, embed_central, list, read_pairs};
+use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
 use crate::vision::manifest::Metric;
 
@@ -37,7 +38,9 @@ impl Faces {
         let pairs = read_pairs(&self.dir.join("pairs.txt")).map_err(Ending::failed)?;
         let files = list(&self.dir).map_err(Ending::failed)?;
         let cohort = self.cohort.as_deref().map(names).transpose().map_err(Ending::failed)?;
+        let (clock, start) = (Clock::system(), Clock::system().now().mono);
         let (samples, metric) = self.embed(files)?;
+        let per_second = samples.len() as f64 / (clock.now().mono - start).as_secs_f64();
         let not_found = samples.iter().filter(|sample| sample.embedding.is_none()).count();
         let (accuracy, lacking) = accuracy(&pairs, &samples, metric);
         let mut everyone = all_pairs(&samples.iter().collect::<Vec<_>>(), metric);
@@ -46,6 +49,7 @@ impl Faces {
         let mut answer = json!({
             "pictures": samples.len(),
             "pairs": pairs.len(),
+            "pictures_per_second": per_second,
             "accuracy": accuracy.value,
             "accuracy_interval": accuracy.interval,
             "pairs_without_face": lacking,
@@ -69,7 +73,8 @@ impl Faces {
         if let Some(names) = cohort {
             let members: Vec<&Sample> =
                 samples.iter().filter(|sample| names.contains(&sample.person)).collect();
-            answer["cohort"] = self::cohort(&members, metric, &at_1e3)?;
+            let pack = self.pack.open()?.rule("1e-3").ok();
+            answer["cohort"] = self::cohort(&members, metric, &at_1e3, pack.map(|rule| rule.match_at))?;
             if self.det.is_some() {
                 let points = all_pairs(&members, metric).det();
                 curves.push(Curve { name: format!("人群 cohort, {}", members.len()), points });
@@ -105,6 +110,7 @@ fn names(path: &Path) -> anyhow::Result<Vec<String>> {
 fn cohort(members: &[&Sample], metric: Metric, global: &AtFmr) -> anyhow::Result<Value> {
     let mut pairs = all_pairs(members, metric);
     let fmr: Rate = pairs.fmr_at(global.threshold);
+    let at_pack: Option<Rate> = pack.map(|threshold| pairs.fmr_at(threshold));
     let alone = || Ending::failed("the cohort has fewer than two people of this set");
     let own_1e3 = pairs.fnmr_at(1e-3).ok_or_else(alone)?;
     let own_1e4 = pairs.fnmr_at(1e-4).ok_or_else(alone)?;
@@ -114,6 +120,7 @@ fn cohort(members: &[&Sample], metric: Metric, global: &AtFmr) -> anyhow::Result
         "impostor_pairs": pairs.impostor.len(),
         "fmr_at_global_1e3": fmr.value,
         "fmr_at_global_1e3_interval": fmr.interval,
+        "fmr_at_pack_1e3": at_pack.map(|rate| rate.value),
         "fnmr_at_own_1e3": own_1e3.fnmr.value,
         "fnmr_at_own_1e3_interval": own_1e3.fnmr.interval,
         "fnmr_at_own_1e4": own_1e4.fnmr.value,
