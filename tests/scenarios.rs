@@ -197,8 +197,15 @@ impl Story {
     }
 
     fn answer(&self, look: bedcheck::domain::patrol::LookId, bed: &BedId) -> Option<Input> {
-        let good =
-            FaceQuality { score: 0.9, width_px: 120.0, yaw: 5.0, pitch: 0.0, sharpness: 80.0, luma: 120.0 };
+        let good = FaceQuality {
+            score: 0.9,
+            width_px: 120.0,
+            yaw: 5.0,
+            pitch: 0.0,
+            sharpness: 80.0,
+            luma: 120.0,
+            outside: 0.0,
+        };
         let face = |claimed: f32, other: Option<(&str, f32)>, quality| {
             let nearest_other = other.map(|(stay, similarity)| (StayId::new(stay).unwrap(), similarity));
             Scene::Faces { count: 1, best: FaceSeen { quality, claimed: Some(claimed), nearest_other } }

@@ -47,6 +47,7 @@ pub fn advice(reason: Reason) -> (&'static str, &'static str) {
         Reason::Blurred => ("画面模糊，请保持不动后重拍", "blurred: hold still and take it again"),
         Reason::TooSmall => ("人脸太小，请靠近摄像头", "the face is too small: come closer"),
         Reason::TurnedAway => ("人脸偏转，请正对摄像头", "turned away: face the camera"),
+        Reason::CutOff => ("人脸不完整，请移到画面中间", "part of the face is cut off: move to the middle"),
         Reason::WeakDetection => ("未能可靠识别人脸，请露出整张脸", "not surely a face: show the whole face"),
         Reason::SeveralFaces => {
             ("画面中有多人，请只留本人", "several faces: only this person may be in the picture")

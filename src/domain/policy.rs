@@ -66,6 +66,8 @@ pub struct QualityRule {
     pub min_sharpness: f32,
     /// Mean luma of the face, 0..=255.
     pub min_luma: f32,
+    /// Share of the face's points that may lie outside the picture.
+    pub max_outside: f32,
 }
 
 impl Default for QualityRule {
@@ -79,6 +81,7 @@ impl Default for QualityRule {
             max_pitch: 35.0,
             min_sharpness: 6.0,
             min_luma: 25.0,
+            max_outside: 0.06,
         }
     }
 }

@@ -66,6 +66,9 @@ pub struct FaceQuality {
     pub pitch: f32,
     pub sharpness: f32,
     pub luma: f32,
+    /// Share of the face's points that lie outside the picture, 0..=1.
+    #[serde(default)]
+    pub outside: f32,
 }
 
 /// Why a look proves nothing. None of these is the ward's guilt.
@@ -80,6 +83,8 @@ pub enum Reason {
     TooSmall,
     /// 人脸偏转
     TurnedAway,
+    /// 人脸不完整
+    CutOff,
     /// 检测不可靠
     WeakDetection,
     /// 多人入镜

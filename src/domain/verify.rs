@@ -113,6 +113,8 @@ fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, sighting: &Sighting, p
 pub fn weakness(face: &FaceQuality, rule: &QualityRule) -> Option<Reason> {
     if face.luma < rule.min_luma {
         Some(Reason::Dark)
+    } else if face.outside > rule.max_outside {
+        Some(Reason::CutOff)
     } else if face.score < rule.min_score {
         Some(Reason::WeakDetection)
     } else if face.width_px < rule.min_width_px {

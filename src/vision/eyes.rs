@@ -11,6 +11,9 @@ use crate::vision::{embed, pad, quality};
 
 /// Pictures with a shorter side than this hold no face that a part would show better.
 const SMALLEST_TILED: u32 = 240;
+/// Side of a part in pixels, and how many of them lie beside each other at most.
+const TILE: u32 = 420;
+const MOST_TILES: u32 = 7;
 /// Faces measured in one picture, surest first: a bed with more is a crowd, and time is bounded.
 const MOST_FACES: usize = 12;
 
@@ -88,7 +91,9 @@ impl Eyes {
                 return Ok(faces);
             }
         }
-        if picture.width().min(picture.height()) < SMALLEST_TILED {
+        if picture.width().max(picture.height()) <= TILE
+            || picture.width().min(picture.height()) < SMALLEST_TILED
+        {
             return Ok(Vec::new());
         }
         self.faces_in(picture, &tiles(picture), head.quarters())
@@ -126,7 +131,7 @@ impl Eyes {
         let Some(mesh) = self.follow(picture, first)? else { return Ok(None) };
         let size = self.embedder.size();
         let Some(chip) = embed::chip(&self.manifest.embedder, size, picture, &mesh) else { return Ok(None) };
-        let quality = quality::measure(proposal.score * mesh.flag, &mesh, &chip, size);
+        let quality = quality::measure(proposal.score * mesh.flag, picture, &mesh, &chip, size);
         Ok(Some(Face { mesh, quality, chip }))
     }
 
@@ -197,9 +202,34 @@ impl Eyes {
     }
 }
 
-/// Four overlapping parts, each three fifths as wide and as high.
-fn tiles(picture: &Picture) -> [Area; 4] {
-    let (width, height) = (picture.width() * 3 / 5, picture.height() * 3 / 5);
-    let (right, bottom) = (picture.width() - width, picture.height() - height);
-    [(0, 0), (right, 0), (0, bottom), (right, bottom)].map(|(x, y)| Area { x, y, width, height })
+/// Overlapping square parts in which the smallest usable face (64 pixels) fills the detector's 15 %.
+fn tiles(picture: &Picture) -> Vec<Area> {
+    let (width, height) = (picture.width(), picture.height());
+    let side = TILE.max(width.max(height) * 10 / (10 + (MOST_TILES - 1) * 6)).min(width).min(height);
+    let starts = |length: u32| {
+        let steps = (length - side).div_ceil(side * 6 / 10);
+        (0..=steps).map(move |step| (length - side) * step / steps.max(1))
+    };
+    starts(height)
+        .flat_map(|y| starts(width).map(move |x| Area { x, y, width: side, height: side }))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_the_picture_and_are_few() {
+        for (width, height) in [(600, 660), (1280, 720), (1600, 1000), (7680, 4320), (8192, 300)] {
+            let tiles = tiles(&Picture::new(width, height, vec![0; (width * height * 3) as usize]).unwrap());
+            assert!(tiles.len() <= 60, "{width} x {height}: {}", tiles.len());
+            assert!(tiles.iter().all(|tile| tile.x + tile.width <= width && tile.y + tile.height <= height));
+            for (x, y) in [(0, 0), (width - 1, height - 1), (width / 2, height / 2)] {
+                let inside =
+                    |t: &&Area| (t.x..t.x + t.width).contains(&x) && (t.y..t.y + t.height).contains(&y);
+                assert!(tiles.iter().any(|tile| inside(&tile)), "{width} x {height} at {x}, {y}");
+            }
+        }
+    }
 }

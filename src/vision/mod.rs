@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod mesh;
 pub mod motion;
 pub mod occupancy;
+pub mod onnx_file;
 pub mod pad;
 pub mod pulse;
 pub mod quality;

@@ -1,10 +1,11 @@
 //! What a picture of a face is worth, measured on the aligned chip.
 
+use crate::base::frame::Picture;
 use crate::domain::sighting::FaceQuality;
 use crate::vision::mesh::Mesh;
 
 /// Measures one face. `chip` is `size` × `size` RGB (0..=255); `score` is detector × flag.
-pub fn measure(score: f32, mesh: &Mesh, chip: &[f32], size: usize) -> FaceQuality {
+pub fn measure(score: f32, picture: &Picture, mesh: &Mesh, chip: &[f32], size: usize) -> FaceQuality {
     let luma: Vec<f32> =
         chip.chunks_exact(3).map(|rgb| 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]).collect();
     let pose = mesh.pose();
@@ -16,7 +17,14 @@ pub fn measure(score: f32, mesh: &Mesh, chip: &[f32], size: usize) -> FaceQualit
         pitch: pose.pitch,
         sharpness: sharpness(&luma, size),
         luma: luma.iter().sum::<f32>() / luma.len().max(1) as f32,
+        outside: outside(mesh, picture),
     }
+}
+
+fn outside(mesh: &Mesh, picture: &Picture) -> f32 {
+    let (width, height) = (picture.width() as f32, picture.height() as f32);
+    let is_outside = |p: &&[f32; 3]| p[0] < 0.0 || p[1] < 0.0 || p[0] > width || p[1] > height;
+    mesh.points.iter().filter(is_outside).count() as f32 / mesh.points.len().max(1) as f32
 }
 
 /// Variance of the Laplacian over the middle half, where every face has eyes, nose and mouth.

@@ -5,6 +5,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
 
 use crate::vision::manifest::{Colour, NetFile, NetInput, PackError};
+use crate::vision::onnx_file::{self, OnnxFileError};
 use crate::vision::runtime::{self, RuntimeError};
 
 /// Why a net cannot be used.
@@ -14,6 +15,8 @@ pub enum NetError {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Pack(#[from] PackError),
+    #[error("{net}: {cause}")]
+    File { net: String, cause: OnnxFileError },
     #[error("{net}: ONNX Runtime says: {cause}")]
     Onnx { net: String, cause: String },
     #[error(
@@ -45,6 +48,7 @@ impl Net {
     pub fn load(file: &NetFile, sizes: &[usize]) -> Result<Net, NetError> {
         let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = file.read()?;
+        onnx_file::check(&bytes).map_err(|cause| NetError::File { net: name.clone(), cause })?;
         let environment = &runtime::load()?.environment;
         let session =
             build(environment, &bytes).map_err(|cause| NetError::Onnx { net: name.clone(), cause })?;

@@ -71,6 +71,7 @@ pub fn reason(name: &str) -> Term {
         "blurred" => term("画面模糊", "blurred", ""),
         "too_small" => term("人脸太小", "face too small", ""),
         "turned_away" => term("人脸偏转", "face turned away", ""),
+        "cut_off" => term("人脸不完整", "face cut off", ""),
         "weak_detection" => term("检测不可靠", "weak detection", ""),
         "several_faces" => term("多人入镜", "several faces", ""),
         "uncertain_match" => term("相似度在两阈值之间", "between the thresholds", ""),

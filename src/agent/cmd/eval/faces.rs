@@ -107,12 +107,7 @@ fn names(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
 }
 
-fn cohort(
-    members: &[&Sample],
-    metric: Metric,
-    global: &AtFmr,
-    pack: Option<f32>,
-) -> anyhow::Result<Value> {
+fn cohort(members: &[&Sample], metric: Metric, global: &AtFmr, pack: Option<f32>) -> anyhow::Result<Value> {
     let mut pairs = all_pairs(members, metric);
     let fmr: Rate = pairs.fmr_at(global.threshold);
     let at_pack: Option<Rate> = pack.map(|threshold| pairs.fmr_at(threshold));
