@@ -7,12 +7,13 @@
 //! blind 05 stay S5                        a row of the roster without a camera
 //! shows 04 empty                          from now on (verified | other | person S8 | hidden | empty | dark | blurred |
 //!                                         two | uncertain | nothing | unknown | photo | mask | unwatched |
-//!                                         breathing)
+//!                                         breathing | masked)
 //! run 9h                                  time passes, deadlines are kept, looks are answered
 //! begin                                   time passes until a round begins
 //! restart                                 the agent dies and comes back with what it remembered
 //! expect check 04 Absent                  the last check of the bed
 //! expect reason 04 dark                   ... and why it was inconclusive
+//! expect one of them not_reached          some check was inconclusive for this reason
 //! expect checks 04 3                      how many there were
 //! expect exception 04 hanging_bed raised  the last move of that exception
 //! expect no exception 04                  nothing open or ended
@@ -123,6 +124,7 @@ impl Story {
             "absent_rounds" => self.policy.absent_rounds = value.parse().unwrap(),
             "absent_spacing" => self.policy.absent_spacing = duration(value),
             "unproven_rounds" => self.policy.unproven_rounds = value.parse().unwrap(),
+            "at_once" => self.policy.beds_at_once = value.parse().unwrap(),
             "looks" => self.policy.looks_per_check = value.parse().unwrap(),
             _ => panic!("no such policy: {key}"),
         }
@@ -205,6 +207,7 @@ impl Story {
             sharpness: 80.0,
             luma: 120.0,
             outside: 0.0,
+            mouth: 0.7,
         };
         let face = |claimed: f32, other: Option<(&str, f32)>, quality| {
             let nearest_other = other.map(|(stay, similarity)| (StayId::new(stay).unwrap(), similarity));
@@ -226,6 +229,7 @@ impl Story {
             ["person", stay] => face(0.4, Some((stay, 0.9)), good),
             ["uncertain"] => face(0.65, None, good),
             ["blurred"] => face(0.4, None, FaceQuality { sharpness: 0.5, ..good }),
+            ["masked"] => face(0.4, None, FaceQuality { mouth: 0.05, ..good }),
             ["two"] => match face(0.4, None, good) {
                 Scene::Faces { best, .. } => Scene::Faces { count: 2, best },
                 Scene::Dark { .. } | Scene::NoFace { .. } => panic!("a face was made above"),
@@ -290,6 +294,17 @@ impl Story {
                 };
                 let found = serde_json::to_value(found).unwrap();
                 if found == *reason { Ok(()) } else { wrong(found.to_string()) }
+            }
+            ["one", "of", "them", reason] => {
+                let reasons: Vec<String> = self
+                    .checks
+                    .iter()
+                    .filter_map(|check| {
+                        let Verdict::Inconclusive { reason } = check.verdict else { return None };
+                        Some(serde_json::to_string(&reason).unwrap())
+                    })
+                    .collect();
+                if reasons.contains(&format!("{reason:?}")) { Ok(()) } else { wrong(reasons.join(", ")) }
             }
             ["checks", id, count] => {
                 let found = self.checks.iter().filter(|check| check.bed == bed(id)).count();

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use bedcheck::base::frame::{Area, Picture};
 use bedcheck::base::picture;
 use bedcheck::domain::policy::QualityRule;
-use bedcheck::domain::verify::weakness;
+use bedcheck::domain::verify::{is_covered, weakness};
 use bedcheck::vision::eyes::Eyes;
 use bedcheck::vision::geometry::{Similarity, warp};
 use bedcheck::vision::manifest::{self, Colour, PackError};
@@ -118,6 +118,31 @@ fn landmarks_are_in_place_on_an_upright_face() {
     let (eyes_middle, chin) = (mesh.middle(&[33, 263]), mesh.middle(&[152]));
     assert!(chin[1] > eyes_middle[1] + 60.0 && (chin[0] - eyes_middle[0]).abs() < 40.0);
     assert!(mesh.pose().yaw.abs() < 15.0 && mesh.roll().abs() < PI / 12.0);
+}
+
+#[test]
+fn a_mask_is_noticed_and_a_bare_mouth_is_not() {
+    let mut eyes = eyes();
+    let rule = QualityRule::default();
+    for person in ["p01", "p05", "p11"] {
+        let picture = read(format!("people/{person}/enrol-1.jpg"));
+        let face = eyes.faces(&picture).unwrap().remove(0);
+        assert!(!is_covered(&face.quality, &rule), "{person}: {}", face.quality.mouth);
+        // A pale mask from the bridge of the nose to the chin.
+        let (nose, chin) = (face.mesh.middle(&[4]), face.mesh.middle(&[152]));
+        let (left, right) = (face.mesh.middle(&[234]), face.mesh.middle(&[454]));
+        let mut rgb = picture.rgb().to_vec();
+        for y in nose[1] as usize..chin[1] as usize {
+            for x in left[0] as usize..right[0] as usize {
+                let at = (y * picture.width() as usize + x) * 3;
+                rgb[at..at + 3].copy_from_slice(&[205, 220, 230]);
+            }
+        }
+        let masked = Picture::new(picture.width(), picture.height(), rgb).unwrap();
+        for face in eyes.faces(&masked).unwrap() {
+            assert!(is_covered(&face.quality, &rule), "{person}: {}", face.quality.mouth);
+        }
+    }
 }
 
 #[test]

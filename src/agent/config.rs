@@ -105,6 +105,7 @@ struct RawPatrol {
     looks: Option<u8>,
     look_spacing: Option<Spanned<String>>,
     look_timeout: Option<Spanned<String>>,
+    beds_at_once: Option<u8>,
     absent_rounds: Option<u8>,
     absent_spacing: Option<Spanned<String>>,
     unproven_rounds: Option<u8>,
@@ -249,7 +250,8 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
     let mut patrol =
         Policy::ordinary(FaceRule { fmr: raw.matching.fmr.clone(), match_at: 1.0, differs_below: 0.0 });
     let RawPatrol { every, jitter, check_within, looks, look_spacing, look_timeout, .. } = raw.patrol;
-    let RawPatrol { absent_rounds, absent_spacing, unproven_rounds, heartbeat, .. } = raw.patrol;
+    let RawPatrol { absent_rounds, absent_spacing, unproven_rounds, beds_at_once, heartbeat, .. } =
+        raw.patrol;
     patrol.round_every = check.duration(every, "patrol.every", patrol.round_every);
     patrol.round_jitter = jitter.unwrap_or(patrol.round_jitter);
     patrol.check_within = check.duration(check_within, "patrol.check_within", patrol.check_within);
@@ -258,6 +260,7 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
     patrol.look_timeout = check.duration(look_timeout, "patrol.look_timeout", patrol.look_timeout);
     patrol.absent_rounds = absent_rounds.unwrap_or(patrol.absent_rounds);
     patrol.absent_spacing = check.duration(absent_spacing, "patrol.absent_spacing", patrol.absent_spacing);
+    patrol.beds_at_once = beds_at_once.unwrap_or(patrol.beds_at_once);
     patrol.unproven_rounds = unproven_rounds.unwrap_or(patrol.unproven_rounds);
     let heartbeat = check.duration(heartbeat, "patrol.heartbeat", heartbeat_default);
     let cameras = cameras(raw.cameras, base, check);
@@ -266,6 +269,16 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
         check.complain(None, &format!("[patrol] {key} {text}"));
     }
     let beds = beds(raw.beds, &cameras, check);
+    let longest = patrol.longest_round(beds.len());
+    if longest > patrol.check_within {
+        let text = format!(
+            "[patrol] {} beds may take {} s, check_within allows {} s: raise check_within or beds_at_once",
+            beds.len(),
+            longest.as_secs(),
+            patrol.check_within.as_secs()
+        );
+        check.complain(None, &text);
+    }
     Settings {
         mode: raw.mode,
         state: base.join(raw.state),

@@ -7,7 +7,7 @@ use crate::base::picture::{self, PictureError};
 use crate::base::redact::Private;
 use crate::domain::policy::{FaceRule, QualityRule};
 use crate::domain::sighting::Reason;
-use crate::domain::verify::weakness;
+use crate::domain::verify::{is_covered, weakness};
 use crate::vision::eyes::{Eyes, Face};
 use crate::vision::session::NetError;
 
@@ -48,6 +48,9 @@ pub fn advice(reason: Reason) -> (&'static str, &'static str) {
         Reason::TooSmall => ("人脸太小，请靠近摄像头", "the face is too small: come closer"),
         Reason::TurnedAway => ("人脸偏转，请正对摄像头", "turned away: face the camera"),
         Reason::CutOff => ("人脸不完整，请移到画面中间", "part of the face is cut off: move to the middle"),
+        Reason::Covered => {
+            ("口鼻被遮挡，请摘下口罩", "mouth and nose are covered: take off the mask if you can")
+        }
         Reason::WeakDetection => ("未能可靠识别人脸，请露出整张脸", "not surely a face: show the whole face"),
         Reason::SeveralFaces => {
             ("画面中有多人，请只留本人", "several faces: only this person may be in the picture")
@@ -62,6 +65,9 @@ pub fn advice(reason: Reason) -> (&'static str, &'static str) {
         Reason::NoPicture => ("没有画面，请检查摄像头", "no picture: check the camera"),
         Reason::LifeUnproven => {
             ("活体证据不足，请继续观察", "not watched long enough for a sign of life: look again")
+        }
+        Reason::NotReached => {
+            ("本轮时间内未轮到，请延长 check_within", "the round ended first: allow it more time")
         }
         Reason::Contradictory => ("各次结果不一致，请重试", "the looks contradict each other: try again"),
     }
@@ -135,6 +141,7 @@ pub fn inspect(eyes: &mut Eyes, folder: &Path) -> Result<Vec<Shot>, EnrolError> 
         let picture = picture::read(&path)?;
         let rule = if alone && is_chip(&picture) { chip_rule() } else { QualityRule::default() };
         let face = match only_face(eyes, &picture, &rule) {
+            Ok(face) if is_covered(&face.quality, &rule) => Err(advice(Reason::Covered)),
             Ok(face) => Ok(face),
             Err(SoleFaceError::Unusable(reason)) => Err(reason),
             Err(SoleFaceError::Net(error)) => return Err(error.into()),

@@ -188,6 +188,7 @@ impl Patrol {
 
     pub fn next_deadline(&self, policy: &Policy) -> Option<(Mono, Why)> {
         let Some(round) = &self.round else { return Some((self.next_round, Why::RoundBegins)) };
+        let room = round.has_room(policy);
         let outstanding = round.open.iter().filter(|open| open.waiting.is_some()).count();
         let timeouts =
             round.open.iter().filter_map(|open| open.waiting).map(|(_, at)| (at, Why::LookTimesOut));
@@ -196,6 +197,7 @@ impl Patrol {
             .iter()
             .filter(|open| outstanding < OUTSTANDING && open.waiting.is_none())
             .filter(|open| open.glances.len() < usize::from(policy.looks_per_check))
+            .filter(|open| room || open.has_begun())
             .map(|open| (open.next_look, Why::NextLook));
         timeouts.chain(looks).chain([(round.until, Why::LookTimesOut)]).min_by_key(|(at, _)| *at)
     }
@@ -261,8 +263,11 @@ impl Patrol {
         let round = self.round.as_mut()?;
         let over = round.until <= now.mono;
         let (at, verdict) = round.open.iter().enumerate().find_map(|(at, open)| {
-            let unseen = !views.contains_key(&open.bed) || roster.stay_in(&open.bed).is_none();
-            conclude(&open.glances, over || unseen, policy).map(|verdict| (at, verdict))
+            if !views.contains_key(&open.bed) {
+                return Some((at, Verdict::Inconclusive { reason: Reason::NoPicture }));
+            }
+            let is_empty = roster.stay_in(&open.bed).is_none();
+            conclude(&open.glances, over || is_empty, policy).map(|verdict| (at, verdict))
         })?;
         let open = round.open.remove(at)?;
         let Some(stay) = roster.stay_in(&open.bed) else {
@@ -295,10 +300,12 @@ impl Patrol {
         if round.open.iter().filter(|open| open.waiting.is_some()).count() >= OUTSTANDING {
             return None;
         }
+        let room = round.has_room(policy);
         let open = round.open.iter_mut().find(|open| {
             open.waiting.is_none()
                 && open.next_look <= now.mono
                 && open.glances.len() < usize::from(policy.looks_per_check)
+                && (room || open.has_begun())
         })?;
         let camera = views.get(&open.bed)?.clone();
         let look = LookId(self.next_look_id);
@@ -319,7 +326,18 @@ impl Patrol {
     }
 }
 
+impl Round {
+    /// Whether another bed may be begun: every begun one is watched, and watching takes the processor's time.
+    fn has_room(&self, policy: &Policy) -> bool {
+        self.open.iter().filter(|open| open.has_begun()).count() < usize::from(policy.beds_at_once)
+    }
+}
+
 impl Open {
+    fn has_begun(&self) -> bool {
+        self.waiting.is_some() || !self.glances.is_empty()
+    }
+
     fn waits_for(&self, look: LookId) -> bool {
         self.waiting.is_some_and(|(waiting, _)| waiting == look)
     }

@@ -19,6 +19,8 @@ pub struct Policy {
     pub looks_per_check: u8,
     /// Pause between two looks at one bed: consecutive frames are the same moment, not two witnesses.
     pub look_spacing: Duration,
+    /// Beds that are looked at in turns at the same time: each is watched between its looks.
+    pub beds_at_once: u8,
     /// How long one look may take.
     pub look_timeout: Duration,
     /// Absent rounds that make a hanging bed.
@@ -68,6 +70,8 @@ pub struct QualityRule {
     pub min_luma: f32,
     /// Share of the face's points that may lie outside the picture.
     pub max_outside: f32,
+    /// Texture of the mouth against the eyes below which the face is covered.
+    pub min_mouth: f32,
 }
 
 impl Default for QualityRule {
@@ -82,6 +86,7 @@ impl Default for QualityRule {
             min_sharpness: 6.0,
             min_luma: 25.0,
             max_outside: 0.06,
+            min_mouth: 0.2,
         }
     }
 }
@@ -95,6 +100,7 @@ impl Policy {
             check_within: Duration::from_secs(20 * 60),
             looks_per_check: 3,
             look_spacing: Duration::from_secs(20),
+            beds_at_once: 4,
             look_timeout: Duration::from_secs(10),
             absent_rounds: 3,
             absent_spacing: Duration::from_secs(2 * 3600),
@@ -106,6 +112,12 @@ impl Policy {
             dark_below: 20.0,
             body_above: 0.12,
         }
+    }
+
+    /// How long the checks of so many beds take when nobody is recognised at once.
+    pub fn longest_round(&self, beds: usize) -> Duration {
+        let turns = beds.div_ceil(usize::from(self.beds_at_once).max(1));
+        self.look_spacing * u32::from(self.looks_per_check) * u32::try_from(turns).unwrap_or(u32::MAX)
     }
 
     /// Every complaint about values that cannot work together, as `(key, what is wrong)`.
@@ -134,6 +146,7 @@ impl Policy {
                 "must not be longer than the looks of a check take: (looks - 1) x look_spacing",
             );
         }
+        check((1..=64).contains(&self.beds_at_once), "beds_at_once", "must lie between 1 and 64");
         check(!self.look_timeout.is_zero(), "look_timeout", "must be longer than 0s");
         check(
             self.check_within < self.round_every,

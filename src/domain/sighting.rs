@@ -69,6 +69,9 @@ pub struct FaceQuality {
     /// Share of the face's points that lie outside the picture, 0..=1.
     #[serde(default)]
     pub outside: f32,
+    /// Texture of the mouth against the eyes; small under a mask.
+    #[serde(default)]
+    pub mouth: f32,
 }
 
 /// Why a look proves nothing. None of these is the ward's guilt.
@@ -85,6 +88,8 @@ pub enum Reason {
     TurnedAway,
     /// 人脸不完整
     CutOff,
+    /// 口鼻被遮挡
+    Covered,
     /// 检测不可靠
     WeakDetection,
     /// 多人入镜
@@ -99,6 +104,8 @@ pub enum Reason {
     NoPicture,
     /// 活体证据不足
     LifeUnproven,
+    /// 本轮未轮到
+    NotReached,
     /// 各次结果不一致
     Contradictory,
 }

@@ -95,7 +95,7 @@ pub fn conclude(glances: &[Glance], last: bool, policy: &Policy) -> Option<Verdi
         return None;
     }
     if glances.is_empty() {
-        return Some(Verdict::Inconclusive { reason: Reason::NoPicture });
+        return Some(Verdict::Inconclusive { reason: Reason::NotReached });
     }
     let (mut others, mut lifeless, mut hidden, mut empty) = (Vec::new(), Vec::new(), 0, 0);
     let mut reasons: Vec<Reason> = Vec::new();

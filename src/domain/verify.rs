@@ -46,7 +46,7 @@ pub struct Proof {
 /// | face of the person expected, not alive | `Lifeless` |
 /// | face of the person expected, not watched long enough to tell | `Unusable(LifeUnproven)` |
 /// | several faces, none of them expected | `Unusable(SeveralFaces)`: a visitor is no impostor |
-/// | poor picture of another face | `Unusable(...)` |
+/// | poor picture of another face, or its mouth covered | `Unusable(...)` |
 /// | face of another patient of the ward | `Other` with name |
 /// | face surely different | `Other` |
 /// | between the thresholds | `Unusable(UncertainMatch)` |
@@ -100,6 +100,10 @@ fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, sighting: &Sighting, p
     if let Some(reason) = weakness {
         return Glance::Unusable(reason);
     }
+    // A match under a mask is a match; a stranger under a mask may be anybody, the patient too.
+    if is_covered(&face.quality, &policy.quality) {
+        return Glance::Unusable(Reason::Covered);
+    }
     match &face.nearest_other {
         Some((who, similarity)) if *similarity >= policy.face.match_at => {
             Glance::Other { similarity: claimed, who: Some(who.clone()) }
@@ -107,6 +111,11 @@ fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, sighting: &Sighting, p
         _ if claimed < policy.face.differs_below => Glance::Other { similarity: claimed, who: None },
         _ => Glance::Unusable(Reason::UncertainMatch),
     }
+}
+
+/// Whether mask, hand or blanket hide the mouth.
+pub fn is_covered(face: &FaceQuality, rule: &QualityRule) -> bool {
+    face.mouth < rule.min_mouth
 }
 
 /// The first reason not to believe scores from this picture; `None` when it is good enough.

@@ -32,6 +32,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// When the last frame was taken; zero before the first.
+    pub fn last(&self) -> Mono {
+        self.last.unwrap_or_default()
+    }
+
     /// Whether a frame of that time is worth taking.
     pub fn wants(&self, at: Mono) -> bool {
         self.last.is_none_or(|last| last.0 + SPACING_MS <= at.0)

@@ -87,8 +87,9 @@ impl Worker {
     /// Answers requests until shutdown or until nobody asks any more.
     pub fn work(mut self, requests: &Receiver<Request>, stopping: &Stopping, mut answer: impl FnMut(Answer)) {
         loop {
-            self.feed();
-            match requests.recv_timeout(IDLE) {
+            // A request never waits for more than one frame of one bed.
+            let wait = if self.feed() { Duration::ZERO } else { IDLE };
+            match requests.recv_timeout(wait) {
                 Ok(request) => answer(self.look(&request)),
                 Err(RecvTimeoutError::Timeout) if stopping.has_begun() => return,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -142,21 +143,26 @@ impl Worker {
         Ok(Sighting { look, camera, taken: frame.taken, origin: frame.origin, scene: seen.scene, life })
     }
 
-    /// Gives every fresh frame to the watches of the beds it shows.
-    fn feed(&mut self) {
-        let Some(watch) = self.watch else { return };
+    /// Gives a fresh frame to the watch of the bed that waited longest; `false` when there is none.
+    fn feed(&mut self) -> bool {
+        let Some(watch) = self.watch else { return false };
+        let mut ready: Option<(Mono, &BedId, &View, Frame)> = None;
         for (bed, view) in &self.views {
             let own = self.watches.entry(bed.clone()).or_default();
             let Some(frame) = self.slots.get(&view.camera).and_then(Slot::newest) else { continue };
-            if !own.wants(frame.taken.mono) {
-                continue;
-            }
-            let Some(zone) = frame.picture.cut(view.zone) else { continue };
-            let watch_ms = u64::try_from(watch.as_millis()).unwrap_or(u64::MAX);
-            if let Err(error) = own.take(&mut self.eyes, frame.taken.mono, &zone, watch_ms) {
-                warn!(%error, %bed, "A frame could not be watched.");
+            let last = own.last();
+            if own.wants(frame.taken.mono) && ready.as_ref().is_none_or(|(longest, ..)| last < *longest) {
+                ready = Some((last, bed, view, frame));
             }
         }
+        let Some((_, bed, view, frame)) = ready else { return false };
+        let own = self.watches.entry(bed.clone()).or_default();
+        let Some(zone) = frame.picture.cut(view.zone) else { return false };
+        let watch_ms = u64::try_from(watch.as_millis()).unwrap_or(u64::MAX);
+        if let Err(error) = own.take(&mut self.eyes, frame.taken.mono, &zone, watch_ms) {
+            warn!(%error, %bed, "A frame could not be watched.");
+        }
+        true
     }
 }
 

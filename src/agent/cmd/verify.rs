@@ -76,6 +76,7 @@ fn sole_face(eyes: &mut Eyes, path: &Path) -> anyhow::Result<Face> {
         min_luma: 10.0,
         min_score: 0.4,
         max_outside: 0.15,
+        min_mouth: 0.0,
     };
     only_face(eyes, &picture, &lenient).map_err(|error| match error {
         SoleFaceError::Unusable((chinese, english)) => {

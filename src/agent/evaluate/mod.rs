@@ -1,5 +1,6 @@
 //! Error rates of a face pack on labelled pictures, each with what it was measured on.
 
+pub mod cohort;
 pub mod det;
 pub mod faces;
 pub mod pad;

@@ -72,6 +72,7 @@ pub fn reason(name: &str) -> Term {
         "too_small" => term("人脸太小", "face too small", ""),
         "turned_away" => term("人脸偏转", "face turned away", ""),
         "cut_off" => term("人脸不完整", "face cut off", ""),
+        "covered" => term("口鼻被遮挡", "mouth covered", ""),
         "weak_detection" => term("检测不可靠", "weak detection", ""),
         "several_faces" => term("多人入镜", "several faces", ""),
         "uncertain_match" => term("相似度在两阈值之间", "between the thresholds", ""),
@@ -79,6 +80,7 @@ pub fn reason(name: &str) -> Term {
         "no_empty_reference" => term("没有空床参考图", "no picture of the empty bed", ""),
         "no_picture" => term("摄像头无画面", "no picture from the camera", ""),
         "life_unproven" => term("活体证据不足", "sign of life not yet seen", ""),
+        "not_reached" => term("本轮未轮到", "not reached in this round", ""),
         "contradictory" => term("各次结果不一致", "looks contradict", ""),
         // As above.
         _ => term("原因未知", "unknown reason", ""),

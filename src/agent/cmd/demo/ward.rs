@@ -139,18 +139,22 @@ pub struct Pace {
     pub look_timeout: Duration,
     /// How long a bed is watched for signs of life: a breath of the clips takes two or four seconds.
     pub watch: Duration,
+    pub beds_at_once: u8,
 }
 
 impl Pace {
-    /// A round is at most every bed's three looks, each with its wait for a fresh frame while the cameras use the same
-    /// processor, and never shorter than the watch.
+    /// A watched bed gets four frames a second, each about a sixth of a look's work; half of one processor may go there.
+    /// A round lasts as long as all beds take in turns, with room for the cameras on the same processor.
     pub fn of(one_look: Duration) -> Pace {
-        let look = one_look * 2 + Duration::from_millis(100);
-        let watch = (one_look * 80).clamp(Duration::from_secs(6), Duration::from_secs(30));
+        let share = one_look.as_secs_f32() * 4.0 / 6.0;
+        let beds_at_once = (0.5 / share.max(1e-3)).clamp(2.0, BEDS.len() as f32) as u8;
+        let watch = Duration::from_secs(6);
+        let turns = BEDS.len().div_ceil(usize::from(beds_at_once)) as u32;
         Pace {
-            round: (look * 3 * BEDS.len() as u32).clamp(watch * 2, Duration::from_secs(180)),
+            round: (watch * 2 + one_look * 8) * turns,
             look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
             watch,
+            beds_at_once,
         }
     }
 }
@@ -161,7 +165,7 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) ->
     let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
     let mut text = format!(
         "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[match]\nfmr = \"1e-4\"\n\n[patrol]\n\
-         every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"{}ms\"\nlook_timeout = \"{}ms\"\n\
+         every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"{}ms\"\nlook_timeout = \"{}ms\"\nbeds_at_once = {}\n\
          absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n\n[liveness]\nwatch = \"{}ms\"\n",
         quoted(state),
         models.map(|models| format!("models = {}\n", quoted(models))).unwrap_or_default(),
@@ -170,6 +174,7 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) ->
         pace.round.mul_f32(0.95).as_millis(),
         (pace.watch / 2).as_millis() + 1,
         pace.look_timeout.as_millis(),
+        pace.beds_at_once,
         pace.watch.as_millis(),
     );
     let mut cameras: Vec<&str> = BEDS.iter().map(|bed| bed.camera).collect();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::agent::cmd::eval::{default_threads, over_files, table};
 use crate::agent::cmd::{Pack, say_json};
 use crate::agent::evaluate::Rate;
+use crate::agent::evaluate::cohort::{after_calibration, three_shots};
 use crate::agent::evaluate::det::{self, Curve};
 use crate::agent::evaluate::faces::{AtFmr, Sample, accuracy, all_pairs, embed_central, list, read_pairs};
 use crate::base::clock::Clock;
@@ -73,8 +74,7 @@ impl Faces {
         if let Some(names) = cohort {
             let members: Vec<&Sample> =
                 samples.iter().filter(|sample| names.contains(&sample.person)).collect();
-            let pack = self.pack.open()?.rule("1e-3").ok();
-            answer["cohort"] = self::cohort(&members, metric, &at_1e3, pack.map(|rule| rule.match_at))?;
+            answer["cohort"] = self.cohort(&members, metric, &at_1e3)?;
             if self.det.is_some() {
                 let points = all_pairs(&members, metric).det();
                 curves.push(Curve { name: format!("人群 cohort, {}", members.len()), points });
@@ -99,33 +99,40 @@ impl Faces {
         let samples = samples.map(|((person, path), embedding)| Sample { person, path, embedding });
         Ok((samples.collect(), metric))
     }
+
+    fn cohort(&self, members: &[&Sample], metric: Metric, global: &AtFmr) -> anyhow::Result<Value> {
+        let mut pairs = all_pairs(members, metric);
+        let fmr: Rate = pairs.fmr_at(global.threshold);
+        let alone = || Ending::failed("the cohort has fewer than two people of this set");
+        let own_1e3 = pairs.fnmr_at(1e-3).ok_or_else(alone)?;
+        let own_1e4 = pairs.fnmr_at(1e-4).ok_or_else(alone)?;
+        let manifest = self.pack.open()?.manifest;
+        let card = manifest.face_rule("1e-3").ok();
+        let at_pack = card.as_ref().map(|card| pairs.fmr_at(card.match_at));
+        let calibrated =
+            card.map(|card| after_calibration(members, metric, &card, manifest.embedder.impostors));
+        let three = three_shots(members, metric, 1e-3);
+        Ok(json!({
+            "pictures": members.len(),
+            "genuine_pairs": pairs.genuine.len(),
+            "impostor_pairs": pairs.impostor.len(),
+            "fmr_at_global_1e3": fmr.value,
+            "fmr_at_global_1e3_interval": fmr.interval,
+            "fmr_at_pack_1e3": at_pack.map(|rate| rate.value),
+            "fmr_after_roster_calibration": calibrated,
+            "fnmr_at_own_1e3": own_1e3.fnmr.value,
+            "fnmr_at_own_1e3_interval": own_1e3.fnmr.interval,
+            "fnmr_at_own_1e4": own_1e4.fnmr.value,
+            "fnmr_at_own_1e4_interval": own_1e4.fnmr.interval,
+            "fnmr_three_shots_at_own_1e3": three.map(|found| found.fnmr),
+        }))
+    }
 }
 
 fn names(path: &Path) -> anyhow::Result<Vec<String>> {
     let text =
         std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     Ok(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
-}
-
-fn cohort(members: &[&Sample], metric: Metric, global: &AtFmr, pack: Option<f32>) -> anyhow::Result<Value> {
-    let mut pairs = all_pairs(members, metric);
-    let fmr: Rate = pairs.fmr_at(global.threshold);
-    let at_pack: Option<Rate> = pack.map(|threshold| pairs.fmr_at(threshold));
-    let alone = || Ending::failed("the cohort has fewer than two people of this set");
-    let own_1e3 = pairs.fnmr_at(1e-3).ok_or_else(alone)?;
-    let own_1e4 = pairs.fnmr_at(1e-4).ok_or_else(alone)?;
-    Ok(json!({
-        "pictures": members.len(),
-        "genuine_pairs": pairs.genuine.len(),
-        "impostor_pairs": pairs.impostor.len(),
-        "fmr_at_global_1e3": fmr.value,
-        "fmr_at_global_1e3_interval": fmr.interval,
-        "fmr_at_pack_1e3": at_pack.map(|rate| rate.value),
-        "fnmr_at_own_1e3": own_1e3.fnmr.value,
-        "fnmr_at_own_1e3_interval": own_1e3.fnmr.interval,
-        "fnmr_at_own_1e4": own_1e4.fnmr.value,
-        "fnmr_at_own_1e4_interval": own_1e4.fnmr.interval,
-    }))
 }
 
 /// Similarities below which this share of genuine pairs lies.
