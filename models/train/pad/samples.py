@@ -2,7 +2,7 @@
 
     samples.py REFERENCE_MODELS OUT [COUNT]     needs OUT/faces.npz; resumes at the first missing shard
 
-Sample i of a split is drawn by its own generator, so shards do not depend on each other or on the machine. OUT/train-NNN.npz and
+Every scene of a split is drawn by its own generator, so shards do not depend on each other or on the machine. OUT/train-NNN.npz and
 OUT/held-NNN.npz hold: `crop` (n, len(SCALES), views, 80, 80, 3) RGB bytes, two jittered views or (held) an exact one; `teacher` (n, 2): the softmax of
 class "live" of both teacher nets on the same picture; `species` 0 live, 1 print, 2 screen, 3 cut-out; `width` of the face in
 pixels; `face`: row of faces.npz.
@@ -29,7 +29,8 @@ SCALES = (2.2, 1.7, 2.8)  # Sides of the student's square in longer sides of the
 JITTER = 0.15  # Of size and of position, in parts of the box: detectors disagree by about that much.
 TEACHERS = (("minifasnet_v2_27.onnx", 2.7), ("minifasnet_v1se_40.onnx", 4.0))
 SOURCES = ((0.70, "lfw"), (0.20, "p"), (0.10, "ward-"))  # How often a sample starts from which pictures.
-COUNTS = {"train": (0, 16000), "held": (1, 3200)}
+COUNTS = {"held": (1, 2400), "train": (0, 16000)}
+TAKES = {"train": 2, "held": 1}  # Pictures of one scene: a second costs a third of a first.
 EMPTY = {"train": ("cam-1", "cam-2", "cam-3"), "held": ("cam-4", "cam-5"), "fixture": ("cam-4", "cam-5")}
 
 
@@ -113,13 +114,14 @@ def scene(sources, species, row, random):
 
 
 def sample(sources, random, species=None):
-    """(species, face's row, picture as bytes, mesh there)."""
+    """(species, face's row, picture as bytes, mesh there), endlessly of one scene by ever other cameras."""
     species = species or SPECIES[int(random.choice(4, p=SHARE))]
     row = sources.draw(random)
     picture, mesh = scene(sources, species, row, random)
     small = sources.path[row].count("/images/")  # 96 pixels wide in the file: larger would only be blurred
-    width = math.exp(random.uniform(math.log(camera.NARROWEST), math.log(140 if small else camera.WIDEST)))
-    return (species, row, *camera.take(picture, mesh, width, random))
+    while True:
+        width = math.exp(random.uniform(math.log(camera.NARROWEST), math.log(140 if small else camera.WIDEST)))
+        yield (species, row, *camera.take(picture, mesh, width, random))
 
 
 def view(picture, mesh, scale, random=None):
@@ -176,8 +178,10 @@ def shard(job):
     rows = {"crop": [], "teacher": [], "species": [], "width": [], "face": []}
     pending = []
     for index in range(number * SHARD, (number + 1) * SHARD):
-        random = np.random.default_rng([20261122, COUNTS[name][0], index])
-        species, row, picture, mesh = sample(sources, random)
+        if index % TAKES[name] == 0:
+            random = np.random.default_rng([20261122, COUNTS[name][0], index])
+            takes = sample(sources, random)
+        species, row, picture, mesh = next(takes)
         views = (random, random) if name == "train" else (None,)
         rows["crop"].append([[view(picture, mesh, scale, jitter) for jitter in views] for scale in SCALES])
         rows["species"].append(SPECIES.index(species))
