@@ -29,7 +29,7 @@ TRUST = 0.5
 def load(path):
     kept = torch.load(path, map_location="cpu")
     net = Net()
-    net.load_state_dict(kept["mean"])
+    net.load_state_dict(kept["state"][1])
     return net.eval()
 
 

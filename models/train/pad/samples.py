@@ -29,7 +29,7 @@ SCALES = (2.2, 1.7, 2.8)  # Sides of the student's square in longer sides of the
 JITTER = 0.15  # Of size and of position, in parts of the box: detectors disagree by about that much.
 TEACHERS = (("minifasnet_v2_27.onnx", 2.7), ("minifasnet_v1se_40.onnx", 4.0))
 SOURCES = ((0.70, "lfw"), (0.20, "p"), (0.10, "ward-"))  # How often a sample starts from which pictures.
-COUNTS = {"held": (1, 2400), "train": (0, 16000)}
+COUNTS = {"held": (1, 2400), "train": (0, 12000)}
 TAKES = {"train": 2, "held": 1}  # Pictures of one scene: a second costs a third of a first.
 EMPTY = {"train": ("cam-1", "cam-2", "cam-3"), "held": ("cam-4", "cam-5"), "fixture": ("cam-4", "cam-5")}
 
