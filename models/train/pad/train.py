@@ -1,6 +1,6 @@
 """Step 3: trains the student. Resumes from OUT/NAME.pt; the same seed gives the same course on the same machine.
 
-    train.py OUT [--scale 2.2] [--epochs 14] [--name pad] [--threads 2]
+    train.py OUT [--scale 2.2] [--epochs 8] [--name pad] [--threads 1]
 
 Writes OUT/NAME.pt after every epoch (weights, their running mean, optimiser, epoch) and OUT/NAME.csv: epoch, loss against the
 teacher, loss against the truth, the same on the held-back set, its AUC against the teacher's decision and against the truth.
@@ -152,9 +152,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out")
     parser.add_argument("--scale", type=float, default=2.2)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--name", default="pad")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shards", type=int, help="use only that many training shards")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
