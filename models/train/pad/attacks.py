@@ -1,8 +1,8 @@
 """Makes prints, screens and cut-out masks out of a picture, and the scenes they are held into.
 
-A scene is (picture, mesh): RGB float32 0..255 (height, width, 3) and the face's points (468, 2) in its pixels. All happens at a working size at
-which the face is FACE pixels wide; the camera (camera.py) then makes it as small as it likes. Nothing here was
-fitted to real attacks: strengths are ranges chosen by eye, wide on purpose.
+A scene is (picture, mesh): RGB float32 0..255 (height, width, 3) and the face's points (468, 2) in its pixels. All
+happens at a working size at which the face is FACE pixels wide; the camera (camera.py) then makes it as small as it
+likes. Nothing here was fitted to real attacks: strengths are ranges chosen by eye, wide on purpose.
 """
 
 import math

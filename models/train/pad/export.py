@@ -2,7 +2,8 @@
 
     export.py OUT [NAME]
 
-The exported logit is (1 - TRUST) x the teacher's answer + TRUST x the simulation's. Also draws OUT/NAME.csv as loss.png beside this file.
+The exported logit is (1 - TRUST) x the teacher's answer + TRUST x the simulation's. Also draws OUT/NAME.csv as
+loss.png beside this file.
 """
 
 import csv
@@ -23,7 +24,8 @@ sys.path.insert(0, ROOT + "/models/convert")
 from common import Graph, synthetic  # noqa: E402
 
 FILE, SIZE = "bedcheck_pad_80.onnx", 80
-TRUST = 0.5
+# Of 0, 0.25, 0.5, 0.75 and 1 the least whose AUC against the truth (held back) is within 0.002 of the best one's.
+TRUST = 0.75
 
 
 def load(path):

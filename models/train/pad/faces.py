@@ -3,8 +3,8 @@
     faces.py PICTURES OUT     PICTURES holds images/PERSON/FILE.jpg, about 250x250 with one face in the middle
 
 Writes OUT/faces.npz: `path` and `person` (n strings), `mesh` (n, 468, 2) in pixels of that picture, `angle` (n,) radians
-by which the picture must be turned back, `split` (n): 0 trained on, 1 held back, 2 for tests/pad alone. Beside the pictures there
-are the made-up people of assets/, of whom p09 to p12 are never trained on.
+by which the picture must be turned back, `split` (n): 0 trained on, 1 held back, 2 for tests/pad alone. Beside the
+pictures there are the made-up people of assets/, of whom p09 to p12 are never trained on.
 """
 
 import glob

@@ -2,8 +2,8 @@
 
     fixtures.py OUT         needs OUT/faces.npz
 
-Drawn by seed, blind to any net's score, except that the front end must find the face. Everything comes from assets/people/p09 to p12,
-and behind them stand empty beds and plain walls.
+Drawn by seed, blind to any net's score, except that the front end must find the face. Everything comes from
+assets/people/p09 to p12, and behind them stand empty beds and plain walls.
 """
 
 import csv

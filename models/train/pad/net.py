@@ -4,7 +4,6 @@ Two answers share everything but the last row: what the teacher would say, and w
 exported logit is a mixture of both, which is again one row (export.py).
 """
 
-import torch
 from torch import nn
 
 SLOPE = 0.1

@@ -2,10 +2,10 @@
 
     samples.py REFERENCE_MODELS OUT [COUNT]     needs OUT/faces.npz; resumes at the first missing shard
 
-Every scene of a split is drawn by its own generator, so shards do not depend on each other or on the machine. OUT/train-NNN.npz and
-OUT/held-NNN.npz hold: `crop` (n, len(SCALES), views, 80, 80, 3) RGB bytes, two jittered views or (held) an exact one; `teacher` (n, 2): the softmax of
-class "live" of both teacher nets on the same picture; `species` 0 live, 1 print, 2 screen, 3 cut-out; `width` of the face in
-pixels; `face`: row of faces.npz.
+Every scene of a split is drawn by its own generator, so shards do not depend on each other or on the machine.
+OUT/train-NNN.npz and OUT/held-NNN.npz hold: `crop` (n, len(SCALES), views, 80, 80, 3) RGB bytes, the student's view
+(two jittered ones, or (held) an exact one); `teacher` (n, 2): the softmax of class "live" of both teacher nets on the
+same picture; `species` 0 live, 1 print, 2 screen, 3 cut-out; `width` of the face in pixels; `face`: row of faces.npz.
 """
 
 import functools
