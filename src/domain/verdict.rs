@@ -23,7 +23,7 @@ pub enum Verdict {
     Mismatch,
     /// 床位不符: another patient of this ward lies there.
     WrongBed { found: StayId },
-    /// 疑似假体: the right face without a sign of life, in at least two looks.
+    /// 疑似假体: the right face without a sign of life over a whole watch.
     NotLive { cue: Cue },
     /// 无法判定: the looks prove nothing, for this reason.
     Inconclusive { reason: Reason },
@@ -85,7 +85,8 @@ pub struct CheckResult {
 /// Whether the looks so far are enough, and for what. `last` says that no further look will come.
 ///
 /// One match ends the check at once. Everything that speaks against somebody needs all the looks, and at least two
-/// of them saying the same: one odd frame accuses nobody.
+/// of them saying the same: one odd frame accuses nobody. Only a lifeless face needs no second look, because it was
+/// watched all the time in between; `bed` wants it in several rounds.
 pub fn conclude(glances: &[Glance], last: bool, policy: &Policy) -> Option<Verdict> {
     if glances.iter().any(|glance| matches!(glance, Glance::Match { .. })) {
         return Some(Verdict::Verified);
@@ -112,7 +113,7 @@ pub fn conclude(glances: &[Glance], last: bool, policy: &Policy) -> Option<Verdi
     let enough = usize::from(policy.looks_per_check).min(2);
     Some(if others.len() >= enough && empty == 0 {
         same_patient(&others, enough).map_or(Verdict::Mismatch, |found| Verdict::WrongBed { found })
-    } else if let (true, Some(cue)) = (lifeless.len() >= enough && others.is_empty(), commonest(&lifeless)) {
+    } else if let (true, Some(cue)) = (others.is_empty(), commonest(&lifeless)) {
         Verdict::NotLive { cue }
     } else if empty == glances.len() && all_taken {
         Verdict::Absent
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn one_lifeless_look_is_not_enough_and_one_breath_is() {
+    fn a_breath_in_any_look_outweighs_stillness_in_the_others() {
         let policy = policy();
         let still =
             || Glance::Lifeless { similarity: 0.8, life: Proof { cue: Cue::Still, life: Box::default() } };
@@ -191,10 +192,15 @@ mod tests {
             conclude(&[DARK, still(), still()], false, &policy),
             Some(Verdict::NotLive { cue: Cue::Still })
         );
+        let short = Glance::Unusable(Reason::LifeUnproven);
         assert_eq!(
-            conclude(&[still(), DARK, DARK], false, &policy),
-            Some(Verdict::Inconclusive { reason: Reason::Dark })
+            conclude(&[short.clone(), short, still()], false, &policy),
+            Some(Verdict::NotLive { cue: Cue::Still })
         );
+        assert!(matches!(
+            conclude(&[still(), other(None), other(None)], false, &policy),
+            Some(Verdict::Mismatch)
+        ));
         let alive = Glance::Match { similarity: 0.8, life: None };
         assert_eq!(conclude(&[still(), still(), alive], false, &policy), Some(Verdict::Verified));
     }

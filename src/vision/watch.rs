@@ -1,4 +1,5 @@
-//! What happens in a bed between the looks: every fresh frame feeds its motion and the face that was last seen there.
+//! What happens in a bed between the looks of a check: every fresh frame feeds its motion and the face that was last seen
+//! there. Outside a check nothing is watched.
 //!
 //! Displacements, eye openness and scores are kept for the length of the watch, pictures are not.
 
@@ -15,6 +16,8 @@ use crate::vision::track::{Seen, Track};
 
 /// Frames nearer to each other than this add work and no knowledge: 5 a second show a breath and most blinks.
 const SPACING_MS: u64 = 190;
+/// A bed that no look asked about for this share of the watch is left alone: its check is over.
+const PATIENCE: f32 = 0.8;
 /// How much wider than the face the part is that may move with a picture of a face: a tablet, a sheet of paper.
 const AROUND_FACE: f32 = 2.2;
 /// The window goes this far beyond the watch, so that it is full even where frames come late.
@@ -26,7 +29,7 @@ pub struct Watch {
     motion: Motion,
     track: Option<Track>,
     last: Option<Mono>,
-    /// When a look last asked; long after it nobody's face is followed.
+    /// When a look last asked.
     asked: Option<Mono>,
     size: Option<(u32, u32)>,
 }
@@ -38,8 +41,10 @@ impl Watch {
     }
 
     /// Whether a frame of that time is worth taking.
-    pub fn wants(&self, at: Mono) -> bool {
-        self.last.is_none_or(|last| last.0 + SPACING_MS <= at.0)
+    pub fn wants(&self, at: Mono, watch_ms: u64) -> bool {
+        let patience = (watch_ms as f32 * PATIENCE) as u64;
+        self.asked.is_some_and(|asked| asked.0 + patience >= at.0)
+            && self.last.is_none_or(|last| last.0 + SPACING_MS <= at.0)
     }
 
     /// Takes the bed's zone out of a fresh frame.
@@ -51,8 +56,7 @@ impl Watch {
         self.last = Some(at);
         self.size = Some((zone.width(), zone.height()));
         self.motion.take(at, zone, window);
-        let is_asked = self.asked.is_some_and(|asked| asked.0 + window >= at.0);
-        let Some(mut track) = self.track.take().filter(|_| is_asked) else { return Ok(()) };
+        let Some(mut track) = self.track.take() else { return Ok(()) };
         let Some(mesh) = eyes.follow(zone, track.mesh())? else {
             debug!("The face is lost.");
             return Ok(());
@@ -63,12 +67,20 @@ impl Watch {
         Ok(())
     }
 
+    /// A look asks about this bed: watch it from now on, and forget what a former check saw.
+    pub fn ask(&mut self, at: Mono, watch_ms: u64) {
+        let patience = (watch_ms as f32 * PATIENCE) as u64;
+        if self.asked.is_none_or(|asked| asked.0 + patience < at.0) {
+            *self = Watch::default();
+        }
+        self.asked = Some(at);
+    }
+
     /// Follows the face that a look found, unless that is the face already followed.
     ///
     /// # Errors
     /// [`NetError`].
     pub fn follow(&mut self, eyes: &mut Eyes, at: Mono, zone: &Picture, face: &Face) -> Result<(), NetError> {
-        self.asked = Some(at);
         if self.track.as_ref().is_none_or(|track| !track.goes_on_with(&face.mesh)) {
             self.track = Some(Track::new(at, seen(eyes, zone, face.mesh.clone())?));
         }

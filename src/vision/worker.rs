@@ -132,8 +132,9 @@ impl Worker {
         let eyes = &mut self.eyes;
         let seen = see(eyes, zone, view, self.dark_below, &request.gallery, &request.stay)?;
         let mut life = Box::<Life>::default();
-        if self.watch.is_some() {
+        if let Some(time) = self.watch {
             let watch = self.watches.entry(request.bed.clone()).or_default();
+            watch.ask(frame.taken.mono, millis(time));
             if let Some(face) = &seen.best {
                 watch.follow(eyes, frame.taken.mono, zone, face)?;
             }
@@ -151,19 +152,24 @@ impl Worker {
             let own = self.watches.entry(bed.clone()).or_default();
             let Some(frame) = self.slots.get(&view.camera).and_then(Slot::newest) else { continue };
             let last = own.last();
-            if own.wants(frame.taken.mono) && ready.as_ref().is_none_or(|(longest, ..)| last < *longest) {
+            if own.wants(frame.taken.mono, millis(watch))
+                && ready.as_ref().is_none_or(|(longest, ..)| last < *longest)
+            {
                 ready = Some((last, bed, view, frame));
             }
         }
         let Some((_, bed, view, frame)) = ready else { return false };
         let own = self.watches.entry(bed.clone()).or_default();
         let Some(zone) = frame.picture.cut(view.zone) else { return false };
-        let watch_ms = u64::try_from(watch.as_millis()).unwrap_or(u64::MAX);
-        if let Err(error) = own.take(&mut self.eyes, frame.taken.mono, &zone, watch_ms) {
+        if let Err(error) = own.take(&mut self.eyes, frame.taken.mono, &zone, millis(watch)) {
             warn!(%error, %bed, "A frame could not be watched.");
         }
         true
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn crop(zone: &Picture) -> Option<Private<Vec<u8>>> {

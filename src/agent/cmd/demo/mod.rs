@@ -22,6 +22,8 @@ use crate::base::files::write_owner_only;
 use crate::base::ids::{DeviceId, WardId};
 use crate::base::supervise;
 use crate::domain::Finding;
+use crate::vision::eyes::Eyes;
+use crate::vision::watch::Watch;
 
 use platform::PlatformProcess;
 use show::Show;
@@ -125,7 +127,7 @@ impl Demo {
         let settings_at = |pace| {
             configure(&home.join("config.toml"), &ward::config(&assets, &state, models.as_deref(), pace))
         };
-        let settings = settings_at(Pace::of(Duration::ZERO))?;
+        let settings = settings_at(Pace::of(Duration::ZERO, Duration::ZERO))?;
         let mut eyes = tasks::open_eyes(&settings)?;
 
         show.step(4, "登记病人 · enrolling the demo patients");
@@ -134,9 +136,27 @@ impl Demo {
         let enrolled = rows.iter().filter(|row| row.outcome.is_ok()).count();
         // Three pictures were worked on for each person: that is how fast this machine looks.
         let one_look = (clock.now().mono - Mono::default()) / (3 * enrolled.max(1) as u32);
-        let pace = Pace::of(one_look);
+        let pace = Pace::of(one_look, one_frame(&settings, &mut eyes, &clock)?);
         Ok((platform, settings_at(pace)?, pace))
     }
+}
+
+/// How long this machine works on one frame of a watched bed.
+fn one_frame(settings: &config::Settings, eyes: &mut Eyes, clock: &Clock) -> anyhow::Result<Duration> {
+    const FRAMES: u32 = 6;
+    let (camera, bed) = (&settings.cameras[0], &settings.beds[0]);
+    let picture = tasks::open_camera(camera)?.next_picture()?;
+    let zone =
+        picture.cut(bed.zone).ok_or_else(|| anyhow::anyhow!("the first bed lies outside its picture"))?;
+    let mut watch = Watch::default();
+    if let Some(face) = eyes.faces(&zone)?.first() {
+        watch.follow(eyes, Mono(1), &zone, face)?;
+    }
+    let start = clock.now().mono;
+    for number in 0..FRAMES {
+        watch.take(eyes, Mono(250 * u64::from(number)), &zone, 6_000)?;
+    }
+    Ok((clock.now().mono - start) / FRAMES)
 }
 
 fn configure(file: &Path, text: &str) -> anyhow::Result<config::Settings> {

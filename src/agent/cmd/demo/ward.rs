@@ -143,15 +143,16 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A watched bed gets four frames a second, each about a sixth of a look's work; half of one processor may go there.
-    /// A round lasts as long as all beds take in turns, with room for the cameras on the same processor.
-    pub fn of(one_look: Duration) -> Pace {
-        let share = one_look.as_secs_f32() * 4.0 / 6.0;
-        let beds_at_once = (0.5 / share.max(1e-3)).clamp(2.0, BEDS.len() as f32) as u8;
+    /// A watched bed gets four frames a second; about half of one processor may go there. A round lasts as long as all beds
+    /// take in turns, with room for the cameras on the same processor.
+    pub fn of(one_look: Duration, one_frame: Duration) -> Pace {
+        let share = one_frame.as_secs_f32() * 4.0;
+        let beds_at_once = (0.45 / share.max(1e-3)).clamp(2.0, BEDS.len() as f32) as u8;
         let watch = Duration::from_secs(6);
         let turns = BEDS.len().div_ceil(usize::from(beds_at_once)) as u32;
+        let looks = one_look * 3 * BEDS.len() as u32;
         Pace {
-            round: (watch * 2 + one_look * 8) * turns,
+            round: watch.mul_f32(1.9) * turns + looks,
             look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
             watch,
             beds_at_once,
@@ -172,7 +173,7 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) ->
         quoted(&assets.join("roster/ward-3a.csv")),
         pace.round.as_millis(),
         pace.round.mul_f32(0.95).as_millis(),
-        (pace.watch / 2).as_millis() + 1,
+        pace.watch.mul_f32(0.55).as_millis(),
         pace.look_timeout.as_millis(),
         pace.beds_at_once,
         pace.watch.as_millis(),
