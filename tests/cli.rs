@@ -186,3 +186,46 @@ fn an_evaluation_prints_the_figures_of_the_field() {
     fs::write(folder.path().join("pairs.txt"), "1 2\np01 one two three four\n").unwrap();
     assert_refused(&bedcheck(&["eval", "faces", dir, "--json"]), 1, &["pairs.txt:2"]);
 }
+
+#[test]
+fn liveness_is_evaluated_by_species_and_a_set_without_labels_is_refused() {
+    let plot = tempfile::tempdir().unwrap();
+    let det = plot.path().join("det.svg");
+    let answer = json(&bedcheck(&["eval", "pad", "tests/pad", "--json", "--det", det.to_str().unwrap()]));
+    assert_eq!((&answer["presentations"], &answer["live"]), (&32.into(), &8.into()));
+    let apcer = answer["apcer"].as_object().unwrap();
+    assert_eq!(apcer.keys().map(String::as_str).collect::<Vec<_>>(), ["cutout", "print", "screen"]);
+    assert!(answer["auc"].as_f64().unwrap() > 0.9, "{answer}");
+    assert!(
+        answer["bpcer"].as_f64().unwrap() <= 0.13 && answer["no_decision"].as_f64().unwrap() <= 0.1,
+        "{answer}"
+    );
+    assert!(fs::read_to_string(det).unwrap().contains("BPCER"));
+    assert_refused(&bedcheck(&["eval", "pad", "assets", "--json"]), 1, &["labels.csv", "file,label,species"]);
+}
+
+#[test]
+fn a_camera_is_filmed_and_calibrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        configured(folder.path(), b"mdtrt_id,adm_bed,psn_no,psn_name\nS1,01,P1,\xe5\xbc\xa0\xe4\xb8\x89\n");
+    let (config, into) = (config.to_str().unwrap().to_owned(), folder.path().join("filmed"));
+    let camera = ["--config", &config, "--camera", "cam-1"];
+    let film = |species: &str| {
+        let into = into.to_str().unwrap();
+        bedcheck(
+            &[&["calibrate", "film"], &camera[..], &["--species", species, "--frames", "2", "--into", into]]
+                .concat(),
+        )
+    };
+    assert!(film("live").status.success(), "{}", said(&film("live")));
+    let fit = |set: &str| bedcheck(&[&["calibrate", "fit"], &camera[..], &[set]].concat());
+    assert_refused(&fit(into.to_str().unwrap()), 1, &["both living people and attacks"]);
+    let output = fit("tests/pad");
+    assert!(output.status.success(), "{}", said(&output));
+    let written = fs::read_to_string(folder.path().join("state/calibration/cam-1.toml")).unwrap();
+    for key in ["live_at", "attack_below", "bpcer_interval", "apcer_interval", "live = 8", "attacks = 24"] {
+        assert!(written.contains(key), "{key} is not in {written}");
+    }
+    assert_refused(&film("a print"), 78, &["--species"]);
+}

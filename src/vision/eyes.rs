@@ -35,12 +35,8 @@ pub struct Face {
     chip: Vec<f32>,
 }
 
-/// The three nets, for benchmarks.
-pub struct Bare<'eyes> {
-    pub detector: &'eyes mut Net,
-    pub mesh: &'eyes mut Net,
-    pub embedder: &'eyes mut Net,
-}
+/// The nets in the order of the pipeline (detector, mesh, embedder, and PAD where there is one), for benchmarks.
+pub type Bare<'eyes> = Vec<&'eyes mut Net>;
 
 impl Eyes {
     /// Loads the pack, checks digests and runs each net's self-test.
@@ -172,7 +168,7 @@ impl Eyes {
     }
 
     pub fn bare(&mut self) -> Bare<'_> {
-        Bare { detector: &mut self.detector, mesh: &mut self.mesh, embedder: &mut self.embedder }
+        [&mut self.detector, &mut self.mesh, &mut self.embedder].into_iter().chain(&mut self.pad).collect()
     }
 
     fn propose(

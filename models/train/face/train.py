@@ -5,7 +5,7 @@
 The student sees a shard's faces moved, recoloured, blurred and partly covered, and must give the teacher's embedding
 of the clean face: cosine, plus the similarities of the batch's faces to each other. Small chips first (64 pixels,
 then 96): most is learned where a step costs half. Muon for the convolutions, AdamW for the rest.
-Every 200 steps the held-back people are measured; OUT/log.csv keeps the figures, OUT/loss.png shows them.
+Every 200 steps the held-back people are measured; OUT/log.csv keeps the figures (plot.py draws them).
 """
 
 import argparse
@@ -24,8 +24,8 @@ from heldback import HeldBack
 from net import Student
 
 BATCH, SEED, EVERY = 256, 7, 200
-STAGES = ((0.76, 64), (1.0, 96))  # up to this part of all steps: chip side
-PEAK_MUON, PEAK_ADAM, DECAY_FROM, WARMUP = 0.02, 3e-3, 0.55, 200
+STAGES = ((0.88, 64), (1.0, 96))  # up to this part of all steps: chip side
+PEAK_MUON, PEAK_ADAM, DECAY_FROM, WARMUP = 0.02, 3e-3, 0.75, 200
 RELATIONS = 10.0  # weight of the batch's mutual similarities
 AVERAGE = 0.998  # of the weights that are measured and exported
 
@@ -66,7 +66,7 @@ def loss_of(given, wanted):
 
 
 class Shards:
-    """Batches from the shards that exist, one shard in memory at a time, each shard's first half, then others."""
+    """Batches from the shards that exist, in an order drawn anew each time round; one shard is in memory at a time."""
 
     def __init__(self, out, random):
         self.out, self.random, self.left, self.order = out, random, [], []

@@ -68,18 +68,19 @@ fn measure(watch: &Stopwatch, eyes: &mut Eyes, bytes: &[u8], start_up: f64) -> a
     let detect = watch.median(|| subject.detect())?;
     let embed = watch.median(|| Ok(subject.eyes.embed(&subject.face)?))?;
     let matching = watch.median(|| Ok(subject.gallery.nearest_other(&subject.probe, &subject.anybody)))?;
-    let mut bare = [0.0; 3];
-    for (at, seconds) in bare.iter_mut().enumerate() {
-        *seconds = watch.median(|| subject.bare_net(at))?;
-    }
+    let pad = watch.median(|| Ok(subject.eyes.liveness(&subject.picture, &subject.face.mesh)?))?;
+    let bare: Vec<f64> = (0..subject.tensors.len())
+        .map(|at| watch.median(|| subject.bare_net(at)))
+        .collect::<Result<_, _>>()?;
     Ok(json!({
         "picture": [subject.picture.width(), subject.picture.height()],
         "runs": watch.runs,
         "decode_ms": ms(decode),
         "detect_ms": ms(detect),
         // With alignment and quality.
-        "mesh_ms": ms(pipeline - detect - embed),
+        "mesh_ms": ms(pipeline - detect - embed - pad),
         "embed_ms": ms(embed),
+        "pad_ms": ms(pad),
         "match_ms": ms(matching),
         "match_people": PEOPLE,
         "pipeline_ms": ms(pipeline),
@@ -87,6 +88,7 @@ fn measure(watch: &Stopwatch, eyes: &mut Eyes, bytes: &[u8], start_up: f64) -> a
         "bare_detector_ms": ms(bare[0]),
         "bare_mesh_ms": ms(bare[1]),
         "bare_embedder_ms": ms(bare[2]),
+        "bare_pad_ms": bare.get(3).map(|seconds| ms(*seconds)),
         "net_runs_per_picture": subject.runs,
         "bare_nets_of_pipeline_ms": ms(nets),
         "overhead_over_nets": ((pipeline / nets - 1.0) * 1000.0).round() / 1000.0,
@@ -103,10 +105,10 @@ struct Subject<'eyes> {
     probe: Vec<f32>,
     gallery: Gallery,
     anybody: StayId,
-    /// Ready input of detector, mesh and embedder.
-    tensors: [Vec<f32>; 3],
+    /// Ready input of each net, in the order of the pipeline.
+    tensors: Vec<Vec<f32>>,
     /// How often the pipeline runs each of them on this picture.
-    runs: [u64; 3],
+    runs: Vec<u64>,
 }
 
 impl Subject<'_> {
@@ -115,12 +117,11 @@ impl Subject<'_> {
         let face = eyes.faces(&picture)?.into_iter().next();
         let face = face.ok_or_else(|| Ending::failed("there is no face in the picture"))?;
         let probe = eyes.embed(&face)?;
+        eyes.liveness(&picture, &face.mesh)?;
         let after = runs(eyes);
         let (gallery, anybody) = gallery(eyes, &probe)?;
-        let bare = eyes.bare();
-        let tensors = [&*bare.detector, &*bare.mesh, &*bare.embedder]
-            .map(|net| net.tensor(&synthetic_picture(net.size())));
-        let runs = [0, 1, 2].map(|at| after[at] - before[at]);
+        let tensors = eyes.bare().iter().map(|net| net.tensor(&synthetic_picture(net.size()))).collect();
+        let runs = after.iter().zip(&before).map(|(after, before)| after - before).collect();
         Ok(Subject { eyes, picture, face, probe, gallery, anybody, tensors, runs })
     }
 
@@ -132,11 +133,12 @@ impl Subject<'_> {
                 for face in self.eyes.faces(&self.picture)? {
                     let probe = self.eyes.embed(&face)?;
                     self.gallery.similarity(&probe, &self.anybody);
+                    self.eyes.liveness(&self.picture, &face.mesh)?;
                 }
                 Ok(())
             })?);
             nets.push(watch.once(|| {
-                for at in 0..3 {
+                for at in 0..self.tensors.len() {
                     for _ in 0..self.runs[at] {
                         self.bare_net(at)?;
                     }
@@ -149,7 +151,7 @@ impl Subject<'_> {
 
     fn detect(&mut self) -> anyhow::Result<()> {
         let min_score = self.eyes.manifest.detector.min_score;
-        let net = self.eyes.bare().detector;
+        let Some(net) = self.eyes.bare().into_iter().next() else { return Ok(()) };
         let upright = Letterbox::new(&self.picture, net.size());
         for letterbox in [&upright, &upright.turned(2, net.size())] {
             detect::detect(net, letterbox, min_score)?;
@@ -158,9 +160,7 @@ impl Subject<'_> {
     }
 
     fn bare_net(&mut self, at: usize) -> anyhow::Result<()> {
-        let bare = self.eyes.bare();
-        let net = [bare.detector, bare.mesh, bare.embedder].into_iter().nth(at);
-        if let Some(net) = net {
+        if let Some(net) = self.eyes.bare().into_iter().nth(at) {
             net.run_tensor(&self.tensors[at])?;
         }
         Ok(())
@@ -168,9 +168,8 @@ impl Subject<'_> {
 }
 
 /// How often each net has run.
-fn runs(eyes: &mut Eyes) -> [u64; 3] {
-    let bare = eyes.bare();
-    [bare.detector.runs(), bare.mesh.runs(), bare.embedder.runs()]
+fn runs(eyes: &mut Eyes) -> Vec<u64> {
+    eyes.bare().iter().map(|net| net.runs()).collect()
 }
 
 fn gallery(eyes: &Eyes, probe: &[f32]) -> anyhow::Result<(Gallery, StayId)> {

@@ -1,0 +1,30 @@
+"""Draws the log of a training: plot.py LOG.csv LOSS.png."""
+
+import csv
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+
+def main(log, path):
+    with open(log, encoding="utf-8") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    steps = [row["step"] for row in rows]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    left.plot(steps, [1 - row["cosine"] for row in rows], color="#005caf", label="1 - cosine to the teacher")
+    left.plot(steps, [10 * row["relations"] for row in rows], color="#cb4042", label="10 x relations")
+    for name, colour in (("fnmr_1e3", "#227d51"), ("fnmr_1e4", "#96632e"), ("cohort_fmr", "#8b81c3")):
+        right.plot(steps, [row[name] for row in rows], color=colour, label=name)
+    for axes, title in ((left, "training, augmented faces"), (right, "held-back people")):
+        axes.set(title=title, xlabel="steps of 256 faces", ylim=(0, None))
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
