@@ -56,18 +56,10 @@ fn a_swapped_channel_or_a_wrong_range_fails_the_self_test_of_every_net() {
     for table in ["detector", "mesh", "embedder", "pad"] {
         for (from, to) in [
             ("colour = \"rgb\"", "colour = \"bgr\""),
-            ("scale = 0.", "scale = 255.0 # 0."),
-            ("scale = 0.", "scale = 0.0000"),
+            ("scale = 0.", "scale = 9."),
+            ("scale = 0.", "scale = 0.000"),
         ] {
-            let folder = changed_pack(table, from, to);
-            let text = fs::read_to_string(folder.path().join("manifest.toml")).unwrap();
-            // The rest of an inline table stands behind the comment; put it back.
-            fs::write(
-                folder.path().join("manifest.toml"),
-                text.replace(" # 0.", " } # ").replace("} } #", "} #"),
-            )
-            .unwrap();
-            let error = open(folder.path()).err();
+            let error = open(changed_pack(table, from, to).path()).err();
             assert!(matches!(error, Some(NetError::Golden { .. })), "[{table}] {from} -> {to}: {error:?}");
         }
     }
@@ -77,13 +69,14 @@ fn a_swapped_channel_or_a_wrong_range_fails_the_self_test_of_every_net() {
 fn alignment_and_crop_are_those_the_nets_were_made_for() {
     let mut eyes = open(&root().join("models")).unwrap();
     let (landmarks, embedding, live) = known_face(&mut eyes);
-    for (found, wanted) in landmarks.iter().zip([0.0; 4]) {
+    println!("{landmarks:?}\n{:?}\n{live}", &embedding[..6]);
+    for (found, wanted) in landmarks.iter().zip([174.29, 223.95, 299.58, 221.13]) {
         assert!((found - wanted).abs() < 0.5, "{landmarks:?}");
     }
     for (found, wanted) in embedding.iter().zip([0.0; 6]) {
         assert!((found - wanted).abs() < 0.01, "{embedding:?}");
     }
-    assert!((live - 0.0).abs() < 0.01, "{live}");
+    assert!((live - 0.7413).abs() < 0.01, "{live}");
 
     // Another crop and another alignment pass the self-tests, but not this one.
     let wider = changed_pack("pad", "crop = 2.", "crop = 3.");
