@@ -80,7 +80,7 @@ pub async fn run(
         slots: slots.clone(),
         dark_below: policy.dark_below,
         keep_crops: settings.evidence == EvidencePolicy::Exception,
-        watch: policy.life.as_ref().map(|life| life.watch),
+        watch: policy.life.as_ref().map(|life| life.watch.max(life.blink_within)),
         watches: BTreeMap::new(),
         clock: clock.clone(),
     };

@@ -15,6 +15,7 @@
 //! | bed | fewer frames or seconds than wanted | `Undecided(TooShort)` |
 //! | bed | passive mean below `attack_below` | `Attack(Passive)`: a screen or print, whoever breathes beside it |
 //! | bed | body breathes or moves, eyes open all the time, no blink for `blink_within` | `Attack(NoBlink)`: a mask |
+//! | bed | the same, but not for so long, or in too few frames to see a blink | `Undecided` |
 //! | bed | body breathes | `Live(Breathing)` |
 //! | bed | body moves | `Live(Movement)` |
 //! | bed | body is still, and the picture is calm enough to have shown a breath | `Attack(Still)`: a picture on a pillow |
@@ -202,8 +203,8 @@ impl Default for LifeRule {
     }
 }
 
-/// Frames a second below which blinks (0.1 to 0.4 s) are missed.
-const BLINK_FPS: f32 = 2.5;
+/// Frames a second below which too many blinks (0.1 to 0.4 s) are missed: nobody is called a mask for a busy processor.
+const BLINK_FPS: f32 = 3.4;
 
 /// Judges one attempt; see the table above.
 pub fn assess(life: &Life, place: Place, camera: &CameraId, rule: &LifeRule) -> Assessment {
@@ -247,14 +248,14 @@ fn in_bed(
     let breathes = body.clarity >= rule.clear_above && body.breath >= rule.breath_above;
     let moves = body.movement >= rule.movement_above && body.movement > 3.0 * body.noise;
     if breathes || moves {
-        let stares = face.blinks == 0 && face.eyes_open > 0.95;
-        if stares && face.seconds >= rule.blink_within.as_secs_f32() * 0.9 {
+        if face.blinks == 0 && face.eyes_open > 0.95 {
             // Seldom enough frames, and every blink falls between two of them.
             let would_show = f32::from(face.frames) >= BLINK_FPS * face.seconds;
-            return if would_show {
-                Assessment::Attack(Cue::NoBlink)
-            } else {
-                Assessment::Undecided(Lack::Weak)
+            let long_enough = face.seconds >= rule.blink_within.as_secs_f32() * 0.9;
+            return match (long_enough, would_show) {
+                (true, true) => Assessment::Attack(Cue::NoBlink),
+                (true, false) => Assessment::Undecided(Lack::Weak),
+                (false, _) => Assessment::Undecided(Lack::TooShort),
             };
         }
         return Assessment::Live(if breathes { Cue::Breathing } else { Cue::Movement });
@@ -312,6 +313,8 @@ mod tests {
         let mut life = sleeper();
         life.face.as_mut().unwrap().eyes_open = 1.0;
         assert_eq!(bed(&life), Assessment::Attack(Cue::NoBlink));
+        life.face.as_mut().unwrap().frames = 100;
+        assert_eq!(bed(&life), Assessment::Undecided(Lack::Weak), "blinks fall between so few frames");
         life.face.as_mut().unwrap().blinks = 1;
         assert_eq!(bed(&life), Assessment::Live(Cue::Breathing));
     }

@@ -141,9 +141,9 @@ impl Policy {
         if let Some(life) = &self.life {
             let looked_at = self.look_spacing * u32::from(self.looks_per_check.saturating_sub(1));
             check(
-                looked_at >= life.watch,
+                looked_at >= life.watch.max(life.blink_within),
                 "liveness.watch",
-                "must not be longer than the looks of a check take: (looks - 1) x look_spacing",
+                "and blink_within must not be longer than the looks of a check take: (looks - 1) x look_spacing",
             );
         }
         check((1..=64).contains(&self.beds_at_once), "beds_at_once", "must lie between 1 and 64");

@@ -74,6 +74,15 @@ pub struct FaceQuality {
     pub mouth: f32,
 }
 
+impl FaceQuality {
+    /// How much a shot is worth for recognition, to choose the best of several of one face: sharp, frontal, lit, whole.
+    pub fn worth(&self) -> f32 {
+        let frontal = self.yaw.to_radians().cos() * self.pitch.to_radians().cos();
+        let lit = (self.luma / 60.0).min(1.0);
+        self.sharpness.clamp(0.0, 200.0) * frontal.max(0.0) * lit * (1.0 - self.outside)
+    }
+}
+
 /// Why a look proves nothing. None of these is the ward's guilt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,4 +117,28 @@ pub enum Reason {
     NotReached,
     /// 各次结果不一致
     Contradictory,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sharp_frontal_shot_is_worth_more() {
+        let good = FaceQuality {
+            score: 0.9,
+            width_px: 120.0,
+            sharpness: 60.0,
+            luma: 120.0,
+            ..FaceQuality::default()
+        };
+        for worse in [
+            FaceQuality { sharpness: 30.0, ..good },
+            FaceQuality { yaw: 28.0, ..good },
+            FaceQuality { luma: 20.0, ..good },
+            FaceQuality { outside: 0.2, ..good },
+        ] {
+            assert!(worse.worth() < good.worth(), "{worse:?}");
+        }
+    }
 }

@@ -125,10 +125,15 @@ impl Eyes {
         first: &Mesh,
     ) -> Result<Option<Face>, NetError> {
         let Some(mesh) = self.follow(picture, first)? else { return Ok(None) };
+        Ok(self.shot(picture, mesh, proposal.score))
+    }
+
+    /// The face under a mesh, aligned and measured; `score` is the detector's. `None` when the mesh is degenerate.
+    pub fn shot(&self, picture: &Picture, mesh: Mesh, score: f32) -> Option<Face> {
         let size = self.embedder.size();
-        let Some(chip) = embed::chip(&self.manifest.embedder, size, picture, &mesh) else { return Ok(None) };
-        let quality = quality::measure(proposal.score * mesh.flag, picture, &mesh, &chip, size);
-        Ok(Some(Face { mesh, quality, chip }))
+        let chip = embed::chip(&self.manifest.embedder, size, picture, &mesh)?;
+        let quality = quality::measure(score * mesh.flag, picture, &mesh, &chip, size);
+        Some(Face { mesh, quality, chip })
     }
 
     /// The face that `before` showed, one frame later; `None` when it is gone.

@@ -312,14 +312,18 @@ impl Manifest {
     /// # Errors
     /// [`PackError::Pilot`].
     pub fn demand_production(&self) -> Result<(), PackError> {
-        let grades = [self.detector.grade, self.mesh.grade, self.embedder.grade];
-        if grades.contains(&Grade::Pilot) {
-            return Err(PackError::Pilot {
-                pack: self.pack.clone(),
-                reason: self.embedder.pilot_reason.clone(),
-            });
+        let mut grades = vec![
+            ("detector", self.detector.grade, ""),
+            ("mesh", self.mesh.grade, ""),
+            ("embedder", self.embedder.grade, self.embedder.pilot_reason.as_str()),
+        ];
+        grades.extend(self.pad.iter().map(|pad| ("pad", pad.grade, pad.pilot_reason.as_str())));
+        grades.retain(|(_, grade, _)| *grade == Grade::Pilot);
+        if grades.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let reasons: Vec<String> = grades.iter().map(|(net, _, reason)| format!("{net}: {reason}")).collect();
+        Err(PackError::Pilot { pack: self.pack.clone(), reason: reasons.join(" ") })
     }
 }
 

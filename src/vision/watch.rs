@@ -7,7 +7,9 @@ use tracing::debug;
 
 use crate::base::clock::Mono;
 use crate::base::frame::Picture;
+use crate::base::redact::Private;
 use crate::domain::liveness::{Cooperation, Life};
+use crate::domain::sighting::FaceQuality;
 use crate::vision::eyes::{Eyes, Face};
 use crate::vision::mesh::Mesh;
 use crate::vision::motion::Motion;
@@ -23,11 +25,21 @@ const AROUND_FACE: f32 = 2.2;
 /// The window goes this far beyond the watch, so that it is full even where frames come late.
 const SPARE: f32 = 1.5;
 
+/// Another shot must be worth so much more before it is embedded too.
+const CLEARLY: f32 = 1.15;
+
+/// The shot that recognition uses: a face seen for seconds shows itself well at least once.
+pub struct BestShot {
+    pub quality: FaceQuality,
+    pub probe: Private<Vec<f32>>,
+}
+
 /// The watch over one bed.
 #[derive(Default)]
 pub struct Watch {
     motion: Motion,
     track: Option<Track>,
+    best: Option<BestShot>,
     last: Option<Mono>,
     /// When a look last asked.
     asked: Option<Mono>,
@@ -61,8 +73,13 @@ impl Watch {
             debug!("The face is lost.");
             return Ok(());
         };
-        if track.take(at, seen(eyes, zone, mesh)?, window) {
+        if track.take(at, seen(eyes, zone, mesh.clone())?, window) {
             self.track = Some(track);
+            if let Some(face) =
+                eyes.shot(zone, mesh, self.best.as_ref().map_or(1.0, |best| best.quality.score))
+            {
+                self.keep_better(eyes, &face)?;
+            }
         }
         Ok(())
     }
@@ -83,6 +100,21 @@ impl Watch {
     pub fn follow(&mut self, eyes: &mut Eyes, at: Mono, zone: &Picture, face: &Face) -> Result<(), NetError> {
         if self.track.as_ref().is_none_or(|track| !track.goes_on_with(&face.mesh)) {
             self.track = Some(Track::new(at, seen(eyes, zone, face.mesh.clone())?));
+            self.best = None;
+        }
+        self.keep_better(eyes, face)
+    }
+
+    /// The best shot so far of the face that is followed.
+    pub fn best(&self) -> Option<&BestShot> {
+        self.best.as_ref()
+    }
+
+    fn keep_better(&mut self, eyes: &mut Eyes, face: &Face) -> Result<(), NetError> {
+        let worth = face.quality.worth();
+        if self.best.as_ref().is_none_or(|best| worth > best.quality.worth() * CLEARLY) {
+            let probe = Private::new(eyes.embed(face)?);
+            self.best = Some(BestShot { quality: face.quality, probe });
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
 use crate::domain::liveness::Life;
 use crate::domain::patrol::LookId;
-use crate::domain::sighting::{FaceSeen, NoSighting, Occupancy, Reason, Scene, Sighting};
+use crate::domain::sighting::{FaceQuality, FaceSeen, NoSighting, Occupancy, Reason, Scene, Sighting};
 use crate::vision::eyes::{Eyes, Face};
 use crate::vision::gallery::Gallery;
 use crate::vision::geometry::shrink;
@@ -131,7 +131,7 @@ impl Worker {
     ) -> Result<Sighting, NetError> {
         let eyes = &mut self.eyes;
         let seen = see(eyes, zone, view, self.dark_below, &request.gallery, &request.stay)?;
-        let mut life = Box::<Life>::default();
+        let (mut scene, mut life) = (seen.scene, Box::<Life>::default());
         if let Some(time) = self.watch {
             let watch = self.watches.entry(request.bed.clone()).or_default();
             watch.ask(frame.taken.mono, millis(time));
@@ -139,9 +139,14 @@ impl Worker {
                 watch.follow(eyes, frame.taken.mono, zone, face)?;
             }
             *life = watch.life();
+            if let (Scene::Faces { best, .. }, Some(shot)) = (&mut scene, watch.best())
+                && shot.quality.worth() > best.quality.worth()
+            {
+                *best = face_seen(shot.quality, shot.probe.reveal(), &request.gallery, &request.stay);
+            }
         }
         let (look, camera) = (request.look, view.camera.clone());
-        Ok(Sighting { look, camera, taken: frame.taken, origin: frame.origin, scene: seen.scene, life })
+        Ok(Sighting { look, camera, taken: frame.taken, origin: frame.origin, scene, life })
     }
 
     /// Gives a fresh frame to the watch of the bed that waited longest; `false` when there is none.
@@ -176,6 +181,11 @@ fn crop(zone: &Picture) -> Option<Private<Vec<u8>>> {
     encode_jpeg(&shrink(zone, CROP_SIDE), CROP_QUALITY).ok().map(Private::new)
 }
 
+fn face_seen(quality: FaceQuality, probe: &[f32], gallery: &Gallery, stay: &StayId) -> FaceSeen {
+    let (claimed, nearest_other) = (gallery.similarity(probe, stay), gallery.nearest_other(probe, stay));
+    FaceSeen { quality, claimed, nearest_other }
+}
+
 /// What one zone shows with regard to one person.
 ///
 /// # Errors
@@ -196,11 +206,7 @@ pub fn see(
     let mut seen = Vec::with_capacity(faces.len());
     for face in &faces {
         let probe = eyes.embed(face)?;
-        seen.push(FaceSeen {
-            quality: face.quality,
-            claimed: gallery.similarity(&probe, stay),
-            nearest_other: gallery.nearest_other(&probe, stay),
-        });
+        seen.push(face_seen(face.quality, &probe, gallery, stay));
     }
     let count = seen.len();
     let best = seen.into_iter().zip(faces).max_by(|(a, _), (b, _)| {

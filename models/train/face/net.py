@@ -8,7 +8,7 @@ SLOPE = 0.1  # LeakyReLU: ONNX Runtime's PReLU is three times slower.
 WIDTHS = (24, 40, 80, 160)
 BLOCKS = (0, 1, 2, 1)  # residual blocks after each halving
 HEAD, DIMENSIONS, SIDE = 256, 256, 8  # SIDE: cells of `place`, as many as a 128 x 128 chip has in the last map
-FINAL = 96  # pixels across the chip of the finished net
+FINAL = 64  # pixels across the chip of the finished net
 MEAN, SCALE = 127.5, 1 / 128  # as in manifest.toml
 
 

@@ -3,8 +3,8 @@
     train.py OUT [--steps N] [--stop N]     goes on from OUT/state.pt where there is one
 
 The student sees a shard's faces moved, recoloured, blurred and partly covered, and must give the teacher's embedding
-of the clean face: cosine, plus the similarities of the batch's faces to each other. Small chips first (64 pixels,
-then 96): most is learned where a step costs half. Muon for the convolutions, AdamW for the rest.
+of the clean face: cosine, plus the similarities of the batch's faces to each other. STAGES may go on
+to larger chips (96, 128): most is learned where a step costs little. Muon for the convolutions, AdamW for the rest.
 Every 200 steps the held-back people are measured; OUT/log.csv keeps the figures (plot.py draws them).
 """
 
@@ -24,7 +24,7 @@ from heldback import HeldBack
 from net import Student
 
 BATCH, SEED, EVERY = 256, 7, 200
-STAGES = ((0.88, 64), (1.0, 96))  # up to this part of all steps: chip side
+STAGES = ((1.0, 64),)  # up to this part of all steps: chip side
 PEAK_MUON, PEAK_ADAM, DECAY_FROM, WARMUP = 0.02, 3e-3, 0.75, 200
 RELATIONS = 10.0  # weight of the batch's mutual similarities
 AVERAGE = 0.998  # of the weights that are measured and exported

@@ -137,8 +137,10 @@ impl Found {
 pub struct Pace {
     pub round: Duration,
     pub look_timeout: Duration,
-    /// How long a bed is watched for signs of life: a breath of the clips takes two or four seconds.
+    /// How long a bed is watched for signs of life: a breath of the clips takes two or four seconds, and everybody blinks
+    /// once in four.
     pub watch: Duration,
+    pub blink_within: Duration,
     pub beds_at_once: u8,
 }
 
@@ -147,14 +149,15 @@ impl Pace {
     /// take in turns, with room for the cameras on the same processor.
     pub fn of(one_look: Duration, one_frame: Duration) -> Pace {
         let share = one_frame.as_secs_f32() * 4.0;
-        let beds_at_once = (0.45 / share.max(1e-3)).clamp(2.0, BEDS.len() as f32) as u8;
-        let watch = Duration::from_secs(6);
+        let beds_at_once = (0.35 / share.max(1e-3)).clamp(2.0, BEDS.len() as f32) as u8;
+        let (watch, blink_within) = (Duration::from_secs(6), Duration::from_secs(12));
         let turns = BEDS.len().div_ceil(usize::from(beds_at_once)) as u32;
         let looks = one_look * 3 * BEDS.len() as u32;
         Pace {
-            round: watch.mul_f32(1.9) * turns + looks,
+            round: blink_within.mul_f32(1.8) * turns + looks,
             look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
             watch,
+            blink_within,
             beds_at_once,
         }
     }
@@ -167,16 +170,17 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) ->
     let mut text = format!(
         "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[match]\nfmr = \"1e-4\"\n\n[patrol]\n\
          every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"{}ms\"\nlook_timeout = \"{}ms\"\nbeds_at_once = {}\n\
-         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n\n[liveness]\nwatch = \"{}ms\"\n",
+         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n\n[liveness]\nwatch = \"{}ms\"\nblink_within = \"{}ms\"\n",
         quoted(state),
         models.map(|models| format!("models = {}\n", quoted(models))).unwrap_or_default(),
         quoted(&assets.join("roster/ward-3a.csv")),
         pace.round.as_millis(),
         pace.round.mul_f32(0.95).as_millis(),
-        pace.watch.mul_f32(0.55).as_millis(),
+        pace.blink_within.mul_f32(0.54).as_millis(),
         pace.look_timeout.as_millis(),
         pace.beds_at_once,
         pace.watch.as_millis(),
+        pace.blink_within.as_millis(),
     );
     let mut cameras: Vec<&str> = BEDS.iter().map(|bed| bed.camera).collect();
     cameras.dedup();
