@@ -1,6 +1,6 @@
 """Step 3: distils the teacher into the student.
 
-    train.py OUT [--steps N] [--stop N]     goes on from OUT/state.pt where there is one
+    train.py OUT [--steps N] [--stop N]     goes on from OUT/state.pt, or else from start.npz, where there is one
 
 The student sees a shard's faces moved, recoloured, blurred and partly covered, and must give the teacher's embedding
 of the clean face: cosine, plus the similarities of the batch's faces to each other. STAGES may go on
@@ -27,6 +27,7 @@ BATCH, SEED, EVERY = 256, 7, 200
 STAGES = ((1.0, 64),)  # up to this part of all steps: chip side
 PEAK_MUON, PEAK_ADAM, DECAY_FROM, WARMUP = 0.02, 3e-3, 0.75, 200
 RELATIONS = 10.0  # weight of the batch's mutual similarities
+START = os.path.join(os.path.dirname(os.path.abspath(__file__)), "start.npz")  # where the last training ended, fp16
 AVERAGE = 0.998  # of the weights that are measured and exported
 
 
@@ -109,6 +110,8 @@ class Training:
         self.held_back = HeldBack(out)
         if os.path.exists(out + "/state.pt"):
             self.resume()
+        elif os.path.exists(START):
+            self.begin_from(START)
         self.shards = Shards(out, np.random.default_rng(SEED + self.step))
         self.random = torch.Generator().manual_seed(SEED + self.step)
 
@@ -117,6 +120,12 @@ class Training:
         self.step = state["step"]
         for name in ("net", "average", "muon", "adam"):
             getattr(self, name).load_state_dict(state[name])
+
+    def begin_from(self, path):
+        with np.load(path) as kept:
+            state = {name: torch.from_numpy(kept[name]) for name in kept}
+        for net in (self.net, self.average):
+            net.load_state_dict(state)
 
     def save(self):
         names = ("net", "average", "muon", "adam")
