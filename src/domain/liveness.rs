@@ -204,7 +204,7 @@ impl Default for LifeRule {
 }
 
 /// Frames a second below which too many blinks (0.1 to 0.4 s) are missed: nobody is called a mask for a busy processor.
-const BLINK_FPS: f32 = 3.4;
+const BLINK_FPS: f32 = 2.8;
 
 /// Judges one attempt; see the table above.
 pub fn assess(life: &Life, place: Place, camera: &CameraId, rule: &LifeRule) -> Assessment {
