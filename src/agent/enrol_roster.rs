@@ -100,16 +100,15 @@ pub struct Duplicate {
     pub match_at: f32,
 }
 
-/// The same face under two identities, at the site's operating point.
+/// The same face under two identities, at the pack's operating point.
 ///
 /// # Errors
 /// As [`enrol_roster`].
 pub fn duplicates(settings: &Settings, eyes: &Eyes, clock: &Clock) -> anyhow::Result<Vec<Duplicate>> {
     let file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
     let gallery = tasks::gallery(settings, eyes)?;
-    let match_at = tasks::operating_point(settings, eyes, &gallery)?.rule.match_at;
-    // A calibrated threshold rises over a twin as over anybody: twice the same person must not hide itself.
-    let match_at = match_at.min(eyes.rule(&settings.fmr).map_err(Ending::config)?.match_at);
+    // Not the calibrated threshold: it rises over a twin as over anybody, and twice the same person must not hide itself.
+    let match_at = eyes.rule(&settings.fmr).map_err(Ending::config)?.match_at;
     let bed = |stay| file.entries.iter().find(|entry| entry.stay == stay).map(|entry| entry.bed.clone());
     let found = gallery.duplicates(match_at).into_iter();
     Ok(found

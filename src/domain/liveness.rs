@@ -203,6 +203,13 @@ impl Default for LifeRule {
     }
 }
 
+impl LifeRule {
+    /// Whether what a body did is breathing.
+    pub fn is_breath(&self, body: &BodyLife) -> bool {
+        body.clarity >= self.clear_above && body.breath >= self.breath_above
+    }
+}
+
 /// Frames a second below which too many blinks (0.1 to 0.4 s) are missed: nobody is called a mask for a busy processor.
 const BLINK_FPS: f32 = 2.8;
 
@@ -245,7 +252,7 @@ fn in_bed(
     if passive.is_some_and(|(score, thresholds)| score.mean < thresholds.attack_below) {
         return Assessment::Attack(Cue::Passive);
     }
-    let breathes = body.clarity >= rule.clear_above && body.breath >= rule.breath_above;
+    let breathes = rule.is_breath(body);
     let moves = body.movement >= rule.movement_above && body.movement > 3.0 * body.noise;
     if breathes || moves {
         if face.blinks == 0 && face.eyes_open > 0.95 {

@@ -77,11 +77,7 @@ fn judge_life(similarity: f32, sighting: &Sighting, policy: &Policy) -> Glance {
 
 /// A body without a face still lifts its blanket.
 fn breathes(life: &Life, policy: &Policy) -> bool {
-    policy
-        .life
-        .as_ref()
-        .zip(life.body.as_ref())
-        .is_some_and(|(rule, body)| body.clarity >= rule.clear_above && body.breath >= rule.breath_above)
+    policy.life.as_ref().zip(life.body.as_ref()).is_some_and(|(rule, body)| rule.is_breath(body))
 }
 
 fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, sighting: &Sighting, policy: &Policy) -> Glance {

@@ -216,6 +216,17 @@ pub fn resize(picture: &Picture, width: u32, height: u32) -> Option<Picture> {
     Picture::new(width, height, target.into_vec())
 }
 
+/// Brightness of an RGB value (ITU-R BT.601), in its own range.
+pub fn luma([red, green, blue]: [f32; 3]) -> f32 {
+    0.299 * red + 0.587 * green + 0.114 * blue
+}
+
+/// Luma (0..=255) of a picture scaled to `side` × `side`, row by row.
+pub fn small_luma(picture: &Picture, side: usize) -> Option<Vec<f32>> {
+    let small = resize(picture, side as u32, side as u32)?;
+    Some(small.rgb().chunks_exact(3).map(|rgb| luma([rgb[0], rgb[1], rgb[2]].map(f32::from))).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

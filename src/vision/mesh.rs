@@ -130,25 +130,24 @@ impl Mesh {
         })
     }
 
+    /// Distance of two vertices in the picture.
+    fn between(&self, [a, b]: [usize; 2]) -> f32 {
+        let (a, b) = (self.xy(a), self.xy(b));
+        (a[0] - b[0]).hypot(a[1] - b[1])
+    }
+
     /// Eye aspect ratio, mean of both eyes: about 0.3 open, below 0.15 closed.
     pub fn eye_openness(&self) -> f32 {
-        let between = |a: usize, b: usize| {
-            let (a, b) = (self.xy(a), self.xy(b));
-            (a[0] - b[0]).hypot(a[1] - b[1])
-        };
         let of = |[outer, upper1, upper2, inner, lower2, lower1]: [usize; 6]| {
-            (between(upper1, lower1) + between(upper2, lower2)) / (2.0 * between(outer, inner)).max(1e-3)
+            (self.between([upper1, lower1]) + self.between([upper2, lower2]))
+                / (2.0 * self.between([outer, inner])).max(1e-3)
         };
         (of(RIGHT_LIDS) + of(LEFT_LIDS)) / 2.0
     }
 
     /// Inner height of the mouth over its width: about 0 closed, 0.3 and more wide open.
     pub fn mouth_openness(&self) -> f32 {
-        let between = |[a, b]: [usize; 2]| {
-            let (a, b) = (self.xy(a), self.xy(b));
-            (a[0] - b[0]).hypot(a[1] - b[1])
-        };
-        between(INNER_LIPS) / between(MOUTH_CORNERS).max(1e-3)
+        self.between(INNER_LIPS) / self.between(MOUTH_CORNERS).max(1e-3)
     }
 
     /// Mean colour of the skin on forehead and cheeks, RGB 0..=255; `None` outside the picture.

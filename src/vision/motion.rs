@@ -11,7 +11,7 @@ use std::f32::consts::TAU;
 use crate::base::clock::Mono;
 use crate::base::frame::Picture;
 use crate::domain::liveness::BodyLife;
-use crate::vision::geometry::resize;
+use crate::vision::geometry::small_luma;
 
 /// Zones are compared at this size; a breath of 0.4 % of the zone's height is half a pixel.
 const SIDE: usize = 128;
@@ -48,7 +48,7 @@ struct Reference {
 impl Motion {
     /// Takes a frame's zone; forgets what is older than `window_ms`. A new scene starts afresh.
     pub fn take(&mut self, at: Mono, zone: &Picture, window_ms: u64) {
-        let Some(luma) = small_luma(zone) else { return };
+        let Some(luma) = small_luma(zone, SIDE) else { return };
         if self.reference.as_ref().is_none_or(|reference| reference.is_other_scene(&luma)) {
             self.reference = Some(Reference::new(luma));
             self.samples.clear();
@@ -269,12 +269,6 @@ impl Reference {
 fn pixels(block: usize) -> impl Iterator<Item = usize> {
     let corner = (block / BLOCKS) * BLOCK * SIDE + (block % BLOCKS) * BLOCK;
     (0..BLOCK * BLOCK).map(move |at| corner + at / BLOCK * SIDE + at % BLOCK)
-}
-
-fn small_luma(zone: &Picture) -> Option<Vec<f32>> {
-    let small = resize(zone, SIDE as u32, SIDE as u32)?;
-    let luma = |rgb: &[u8]| 0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2]);
-    Some(small.rgb().chunks_exact(3).map(luma).collect())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! Wang et al. 2004). A body under a blanket moves folds and edges in most blocks; light moves none.
 
 use crate::base::frame::Picture;
-use crate::vision::geometry::resize;
+use crate::vision::geometry::{luma, small_luma};
 
 /// Zones are compared at this size: folds stay, noise and a nudge of the camera by a pixel do not.
 const SIDE: usize = 96;
@@ -24,12 +24,12 @@ pub struct EmptyBed(Vec<f32>);
 impl EmptyBed {
     /// `zone` is the bed's zone cut out of the picture of the empty ward.
     pub fn new(zone: &Picture) -> Option<EmptyBed> {
-        Some(EmptyBed(small_luma(zone)?))
+        Some(EmptyBed(small_luma(zone, SIDE)?))
     }
 
     /// Share of the zone that differs from the empty bed, 0..=1.
     pub fn changed(&self, zone: &Picture) -> Option<f32> {
-        let now = small_luma(zone)?;
+        let now = small_luma(zone, SIDE)?;
         let (empty_mean, now_mean) = (mean(&self.0), mean(&now));
         let gain = if now_mean > 1.0 { empty_mean / now_mean } else { 1.0 };
         let blocks = SIDE / BLOCK;
@@ -59,15 +59,6 @@ fn differs(empty: &[f32], now: &[f32], gain: f32, corner: usize) -> bool {
     structure < SAME_ABOVE || (a - b).abs() > LIGHT
 }
 
-fn small_luma(zone: &Picture) -> Option<Vec<f32>> {
-    let small = resize(zone, SIDE as u32, SIDE as u32)?;
-    Some(small.rgb().chunks_exact(3).map(luma).collect())
-}
-
-fn luma(rgb: &[u8]) -> f32 {
-    0.299 * f32::from(rgb[0]) + 0.587 * f32::from(rgb[1]) + 0.114 * f32::from(rgb[2])
-}
-
 fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len().max(1) as f32
 }
@@ -80,7 +71,7 @@ pub fn mean_luma(picture: &Picture) -> f32 {
         .chunks_exact(row)
         .step_by(4)
         .flat_map(|row| row.chunks_exact(3).step_by(4))
-        .map(luma)
+        .map(|rgb| luma([rgb[0], rgb[1], rgb[2]].map(f32::from)))
         .collect();
     mean(&samples)
 }

@@ -2,7 +2,7 @@
 
 use crate::base::frame::Picture;
 use crate::domain::sighting::FaceQuality;
-use crate::vision::geometry::{Similarity, warp};
+use crate::vision::geometry::{self, Similarity, warp};
 use crate::vision::mesh::Mesh;
 
 /// Side of the upright crop on which textures are compared.
@@ -13,8 +13,7 @@ const EYES: [usize; 4] = [33, 133, 159, 145];
 
 /// Measures one face. `chip` is `size` × `size` RGB (0..=255); `score` is detector × flag.
 pub fn measure(score: f32, picture: &Picture, mesh: &Mesh, chip: &[f32], size: usize) -> FaceQuality {
-    let luma: Vec<f32> =
-        chip.chunks_exact(3).map(|rgb| 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]).collect();
+    let luma: Vec<f32> = chip.chunks_exact(3).map(|rgb| geometry::luma([rgb[0], rgb[1], rgb[2]])).collect();
     let pose = mesh.pose();
     let (_, width, _, _) = mesh.extent();
     FaceQuality {
@@ -37,7 +36,7 @@ fn mouth(mesh: &Mesh, picture: &Picture) -> f32 {
     let Some(inverse) = crop.inverse() else { return 0.0 };
     let luma: Vec<f32> = warp(picture, &crop, UPRIGHT)
         .chunks_exact(3)
-        .map(|rgb| 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2])
+        .map(|rgb| geometry::luma([rgb[0], rgb[1], rgb[2]]))
         .collect();
     let texture = |vertices: &[usize]| {
         let points = vertices.iter().map(|vertex| inverse.apply(mesh.middle(&[*vertex])));

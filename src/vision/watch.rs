@@ -52,11 +52,15 @@ impl Watch {
         self.last.unwrap_or_default()
     }
 
-    /// Whether a frame of that time is worth taking.
-    pub fn wants(&self, at: Mono, watch_ms: u64) -> bool {
+    /// Whether a look asked lately enough for its check to be going on.
+    fn is_asked(&self, at: Mono, watch_ms: u64) -> bool {
         let patience = (watch_ms as f32 * PATIENCE) as u64;
         self.asked.is_some_and(|asked| asked.0 + patience >= at.0)
-            && self.last.is_none_or(|last| last.0 + SPACING_MS <= at.0)
+    }
+
+    /// Whether a frame of that time is worth taking.
+    pub fn wants(&self, at: Mono, watch_ms: u64) -> bool {
+        self.is_asked(at, watch_ms) && self.last.is_none_or(|last| last.0 + SPACING_MS <= at.0)
     }
 
     /// Takes the bed's zone out of a fresh frame.
@@ -86,8 +90,7 @@ impl Watch {
 
     /// A look asks about this bed: watch it from now on, and forget what a former check saw.
     pub fn ask(&mut self, at: Mono, watch_ms: u64) {
-        let patience = (watch_ms as f32 * PATIENCE) as u64;
-        if self.asked.is_none_or(|asked| asked.0 + patience < at.0) {
+        if !self.is_asked(at, watch_ms) {
             *self = Watch::default();
         }
         self.asked = Some(at);

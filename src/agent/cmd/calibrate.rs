@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use comfy_table::{Table, presets};
 use indicatif::ProgressBar;
 
-use crate::agent::cmd::eval::over_files;
+use crate::agent::cmd::eval::pad::score_all;
 use crate::agent::cmd::{Pack, say};
-use crate::agent::evaluate::pad::{self, Presentation, read_labels};
+use crate::agent::evaluate::pad::{Presentation, read_labels};
 use crate::agent::{calibrate, config, tasks};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::{make_owner_only_folder, write_owner_only};
@@ -133,14 +133,10 @@ impl Fit {
             return Err(Ending::config(format!("there is no camera {}", self.camera)).into());
         }
         let mut set = read_labels(&self.set).map_err(Ending::failed)?;
-        let net = self.pack.open()?.manifest.pad.map(|pad| pad.sha256);
+        let net = self.pack.manifest()?.pad.map(|pad| pad.sha256);
         let net =
             net.ok_or_else(|| Ending::config("this pack has no PAD net ([pad] in its manifest.toml)"))?;
-        let paths: Vec<&Path> = set.iter().map(|presentation| presentation.path.as_path()).collect();
-        let scores = over_files(&self.pack, 1, &paths, pad::score).map_err(Ending::failed)?;
-        for (presentation, score) in set.iter_mut().zip(scores) {
-            presentation.score = score;
-        }
+        score_all(&self.pack, 1, &mut set)?;
         let found = calibrate::fit(&set, &net)?;
         show(&set, &found);
         let path = calibrate::write(&settings.state, &self.camera, &found)?;

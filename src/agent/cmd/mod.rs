@@ -20,7 +20,7 @@ use crate::base::exit::{Code, Ending, code_of};
 use crate::base::files::shipped;
 use crate::base::logging;
 use crate::vision::eyes::Eyes;
-use crate::vision::manifest;
+use crate::vision::manifest::{self, Manifest};
 
 /// 住院在床核查终端程序 · checks that the patient on the roster is the person in the bed.
 #[derive(Parser)]
@@ -64,8 +64,13 @@ pub(crate) struct Pack {
 
 impl Pack {
     fn open(&self) -> anyhow::Result<Eyes> {
+        Ok(Eyes::open(self.manifest()?).map_err(Ending::config)?)
+    }
+
+    /// What the pack says of itself, without loading a net.
+    fn manifest(&self) -> anyhow::Result<Manifest> {
         let folder = self.models.clone().map_or_else(default_models, Ok)?;
-        Ok(Eyes::open(manifest::read(&folder).map_err(Ending::config)?).map_err(Ending::config)?)
+        Ok(manifest::read(&folder).map_err(Ending::config)?)
     }
 }
 

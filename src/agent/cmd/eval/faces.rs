@@ -92,7 +92,7 @@ impl Faces {
     }
 
     fn embed(&self, files: Vec<(String, PathBuf)>) -> anyhow::Result<(Vec<Sample>, Metric)> {
-        let metric = self.pack.open()?.manifest.embedder.metric;
+        let metric = self.pack.manifest()?.embedder.metric;
         let paths: Vec<&Path> = files.iter().map(|(_, path)| path.as_path()).collect();
         let embeddings = over_files(&self.pack, self.threads, &paths, embed_central)?;
         let samples = files.into_iter().zip(embeddings);
@@ -106,7 +106,7 @@ impl Faces {
         let alone = || Ending::failed("the cohort has fewer than two people of this set");
         let own_1e3 = pairs.fnmr_at(1e-3).ok_or_else(alone)?;
         let own_1e4 = pairs.fnmr_at(1e-4).ok_or_else(alone)?;
-        let manifest = self.pack.open()?.manifest;
+        let manifest = self.pack.manifest()?;
         let card = manifest.face_rule("1e-3").ok();
         let at_pack = card.as_ref().map(|card| pairs.fmr_at(card.match_at));
         let calibrated =

@@ -1,7 +1,7 @@
 //! `bedcheck eval faces|pad DIR`: what the face pack is worth, on pictures somebody labelled.
 
 mod faces;
-mod pad;
+pub(crate) mod pad;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,7 +41,7 @@ fn default_threads() -> usize {
 }
 
 /// Does `work` for every file, each thread with eyes of its own, and shows how far it is. Answers in the files' order.
-pub(crate) fn over_files<T: Send>(
+fn over_files<T: Send>(
     pack: &Pack,
     threads: usize,
     files: &[&Path],

@@ -9,6 +9,7 @@ use crate::agent::cmd::{Pack, say_json};
 use crate::agent::evaluate::det::{self, Curve};
 use crate::agent::evaluate::pad::{self, Presentation, figures, read_labels};
 use crate::base::exit::{Code, Ending};
+use crate::vision::eyes::Eyes;
 
 #[derive(clap::Args)]
 pub struct Pad {
@@ -36,17 +37,13 @@ pub struct Pad {
 impl Pad {
     pub fn run(self) -> anyhow::Result<Code> {
         let mut set = read_labels(&self.dir).map_err(Ending::failed)?;
-        let own = self.pack.open()?.manifest.pad.map(|pad| pad.live_at);
+        let own = self.pack.manifest()?.pad.map(|pad| pad.live_at);
         let threshold = self.threshold.or(own).ok_or_else(|| {
             Ending::config(
                 "this pack has no PAD net ([pad] in its manifest.toml); take another with --models DIR",
             )
         })?;
-        let paths: Vec<&Path> = set.iter().map(|presentation| presentation.path.as_path()).collect();
-        let scores = over_files(&self.pack, self.threads, &paths, pad::score).map_err(Ending::failed)?;
-        for (presentation, score) in set.iter_mut().zip(scores) {
-            presentation.score = score;
-        }
+        score_all(&self.pack, self.threads, &mut set)?;
         if let Some(path) = &self.det {
             let curve = Curve { name: format!("n = {}", set.len()), points: pad::det(&set) };
             det::plot(path, "APCER", "BPCER", &[curve])?;
@@ -85,4 +82,17 @@ impl Pad {
         }
         Ok(answer)
     }
+}
+
+/// Fills in the score of every presentation.
+pub(crate) fn score_all(pack: &Pack, threads: usize, set: &mut [Presentation]) -> anyhow::Result<()> {
+    let paths: Vec<&Path> = set.iter().map(|presentation| presentation.path.as_path()).collect();
+    // A pack that cannot be opened keeps its own exit code; only what befalls a presentation is a failure of the set.
+    let score =
+        |eyes: &mut Eyes, path: &Path| pad::score(eyes, path).map_err(|error| Ending::failed(error).into());
+    let scores = over_files(pack, threads, &paths, score)?;
+    for (presentation, score) in set.iter_mut().zip(scores) {
+        presentation.score = score;
+    }
+    Ok(())
 }
