@@ -63,6 +63,7 @@ impl Show {
                         "expected": bed.story.expectation(),
                         "found": bed.finding(),
                         "cue": bed.cue.map(Cue::name),
+                        "reason": bed.reason(),
                         "as_expected": is_good(bed),
                         "reached_dashboard": reached(bed, rows),
                     })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::domain::Finding;
 use crate::domain::exception::{ExceptionKind, Move};
 use crate::domain::liveness::Cue;
+use crate::domain::sighting::Reason;
 use crate::domain::verdict::Verdict;
 
 /// One bed and its story.
@@ -119,6 +120,19 @@ impl Found {
             }
             Finding::Checked(_) | Finding::Exception(_) | Finding::RoundBegun(_) => {}
         }
+    }
+
+    /// Why the last check proved nothing.
+    pub fn reason(&self) -> Option<Reason> {
+        match self.verdict {
+            Some(Verdict::Inconclusive { reason }) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether the last check came too short because this machine had other work: that says nothing about the bed.
+    pub fn is_cut_short(&self) -> bool {
+        matches!(self.reason(), Some(Reason::NoPicture | Reason::LifeUnproven | Reason::NotReached))
     }
 
     /// What the table and the JSON call it.
