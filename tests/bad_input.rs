@@ -6,37 +6,28 @@
     reason = "the helpers of a test fail by panicking"
 )]
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bedcheck::agent::enrol::{EnrolError, inspect, only_face, templates};
+use bedcheck::base::files::sha256_hex;
 use bedcheck::base::frame::Picture;
 use bedcheck::base::picture;
 use bedcheck::domain::policy::QualityRule;
-use bedcheck::vision::eyes::Eyes;
-use bedcheck::vision::manifest;
 use bedcheck::vision::onnx_file::OnnxFileError;
 use bedcheck::vision::session::NetError;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn eyes() -> Eyes {
-    Eyes::open(manifest::read(&root().join("models")).unwrap()).unwrap()
-}
-
-fn read(path: &str) -> Picture {
-    picture::read(&root().join("assets").join(path)).unwrap()
-}
+use common::{asset, changed_pack, open_pack, root, shipped_eyes};
 
 #[test]
 fn odd_encodings_show_the_same_person() {
-    let mut eyes = eyes();
+    let mut eyes = shipped_eyes();
     let match_at = eyes.rule("1e-3").unwrap().match_at;
     let metric = eyes.manifest.embedder.metric;
     let mut embed = |path: &str| {
-        let face = only_face(&mut eyes, &read(path), &QualityRule::default()).unwrap();
+        let face = only_face(&mut eyes, &asset(path), &QualityRule::default()).unwrap();
         eyes.embed(&face).unwrap()
     };
     let reference = embed("people/p01/enrol-1.jpg");
@@ -44,18 +35,18 @@ fn odd_encodings_show_the_same_person() {
         let similarity = metric.similarity(&reference, &embed(path));
         assert!(similarity > match_at, "{path}: {similarity} against {match_at}");
     }
-    let turned = read("bad/exif-rotated.jpg");
+    let turned = asset("bad/exif-rotated.jpg");
     assert!(turned.height() > turned.width(), "EXIF rotation is applied");
 }
 
 #[test]
 fn crowds_and_cut_faces_are_refused_with_the_reason() {
-    let mut eyes = eyes();
+    let mut eyes = shipped_eyes();
     let mut refused =
         |picture: &Picture| only_face(&mut eyes, picture, &QualityRule::default()).unwrap_err().to_string();
-    assert!(refused(&read("bad/no-face.jpg")).contains("no face"));
-    assert!(refused(&read("bad/two-faces.jpg")).contains("several faces"));
-    let cut = refused(&read("bad/cut-face.jpg"));
+    assert!(refused(&asset("bad/no-face.jpg")).contains("no face"));
+    assert!(refused(&asset("bad/two-faces.jpg")).contains("several faces"));
+    let cut = refused(&asset("bad/cut-face.jpg"));
     assert!(cut.contains("cut off") || cut.contains("no face"), "{cut}");
     assert!(refused(&fifty()).contains("several faces"));
     assert!(eyes.faces(&fifty()).unwrap().len() <= 12, "work is bounded");
@@ -63,7 +54,7 @@ fn crowds_and_cut_faces_are_refused_with_the_reason() {
 
 /// Fifty faces in rows of ten.
 fn fifty() -> Picture {
-    let tile = read("people/p03/enrol-1.jpg");
+    let tile = asset("people/p03/enrol-1.jpg");
     let tile = bedcheck::vision::geometry::resize(&tile, 160, 200).unwrap();
     let (width, height) = (1600, 1000);
     let mut rgb = vec![0; width * height * 3];
@@ -85,7 +76,7 @@ fn folder_with(pictures: &[&str]) -> tempfile::TempDir {
 
 #[test]
 fn an_enrolment_of_two_people_or_of_one_picture_is_refused() {
-    let mut eyes = eyes();
+    let mut eyes = shipped_eyes();
     let rule = eyes.rule("1e-3").unwrap();
     let mut enrol = |folder: &Path| {
         let shots = inspect(&mut eyes, folder)?;
@@ -107,10 +98,10 @@ fn an_enrolment_of_two_people_or_of_one_picture_is_refused() {
 
 #[test]
 fn a_chip_photo_enrols_alone() {
-    let mut eyes = eyes();
+    let mut eyes = shipped_eyes();
     let rule = eyes.rule("1e-3").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let shot = read("people/p05/enrol-1.jpg");
+    let shot = asset("people/p05/enrol-1.jpg");
     // The face fills a chip photo as it fills an identity card: crop to it, then 102 x 126 pixels.
     let cut = shot.cut(bedcheck::base::frame::Area { x: 90, y: 90, width: 300, height: 370 }).unwrap();
     let chip = bedcheck::vision::geometry::resize(&cut, 102, 126).unwrap();
@@ -118,29 +109,28 @@ fn a_chip_photo_enrols_alone() {
     let shots = inspect(&mut eyes, folder.path()).unwrap();
     let enrolled = templates(&mut eyes, folder.path(), &shots, &rule).unwrap();
     assert_eq!(enrolled.reference, bedcheck::agent::enrol::Reference::Chip);
-    let probe = only_face(&mut eyes, &read("people/p05/probe-1.jpg"), &QualityRule::default()).unwrap();
+    let probe = only_face(&mut eyes, &asset("people/p05/probe-1.jpg"), &QualityRule::default()).unwrap();
     let probe = eyes.embed(&probe).unwrap();
     let similarity = eyes.manifest.embedder.metric.similarity(&probe, enrolled.templates[0].reveal());
     assert!(similarity >= rule.match_at, "{similarity} against {}", rule.match_at);
 }
 
-/// The shipped pack with one net replaced by other bytes, whose digest the manifest knows.
+/// Why the shipped pack is refused with one net replaced by other bytes, whose digest the manifest knows.
 fn pack_with(net: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> NetError {
-    let folder = tempfile::tempdir().unwrap();
-    let mut text = fs::read_to_string(root().join("models/manifest.toml")).unwrap();
-    for entry in fs::read_dir(root().join("models")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "onnx") {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let before = fs::read(&path).unwrap();
-            let after = if name == net { change(before.clone()) } else { before.clone() };
-            let digest = bedcheck::base::files::sha256_hex;
-            text = text.replace(&digest(&before), &digest(&after));
-            fs::write(folder.path().join(name), after).unwrap();
+    let mut digests = None;
+    let pack = changed_pack(|name, bytes| {
+        if name == net {
+            let after = change(bytes.clone());
+            digests = Some((sha256_hex(&bytes), sha256_hex(&after)));
+            after
+        } else if name == "manifest.toml" {
+            let (before, after) = digests.clone().unwrap();
+            String::from_utf8(bytes).unwrap().replace(&before, &after).into_bytes()
+        } else {
+            bytes
         }
-    }
-    fs::write(folder.path().join("manifest.toml"), text).unwrap();
-    Eyes::open(manifest::read(folder.path()).unwrap()).err().unwrap()
+    });
+    open_pack(pack.path()).err().unwrap()
 }
 
 #[test]

@@ -6,9 +6,11 @@
     reason = "the helpers of a test fail by panicking"
 )]
 
+mod common;
+
 use std::f32::consts::PI;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use bedcheck::base::frame::{Area, Picture};
@@ -17,23 +19,15 @@ use bedcheck::domain::policy::QualityRule;
 use bedcheck::domain::verify::{is_covered, weakness};
 use bedcheck::vision::eyes::Eyes;
 use bedcheck::vision::geometry::{Similarity, warp};
-use bedcheck::vision::manifest::{self, Colour, PackError};
+use bedcheck::vision::manifest::{self, PackError};
 use bedcheck::vision::occupancy::{EmptyBed, mean_luma};
 use bedcheck::vision::session::NetError;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use common::{asset, changed_pack, open_pack, root, shipped_eyes};
 
 fn eyes() -> MutexGuard<'static, Eyes> {
     static EYES: OnceLock<Mutex<Eyes>> = OnceLock::new();
-    EYES.get_or_init(|| Mutex::new(Eyes::open(manifest::read(&root().join("models")).unwrap()).unwrap()))
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn read(path: impl AsRef<Path>) -> Picture {
-    picture::read(&root().join("assets").join(path)).unwrap()
+    EYES.get_or_init(|| Mutex::new(shipped_eyes())).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn embedding(eyes: &mut Eyes, picture: &Picture) -> Vec<f32> {
@@ -89,7 +83,7 @@ fn a_face_is_the_same_at_every_angle() {
     let metric = eyes.manifest.embedder.metric;
     let (mut worst, mut good, mut all) = (f32::MAX, 0, 0);
     for person in ["p01", "p04", "p08"] {
-        let picture = read(format!("people/{person}/enrol-1.jpg"));
+        let picture = asset(format!("people/{person}/enrol-1.jpg"));
         let upright = embedding(&mut eyes, &turned(&picture, 0.0));
         for step in 1..24 {
             let degrees = step as f32 * 15.0;
@@ -113,7 +107,7 @@ fn a_face_is_the_same_at_every_angle() {
 #[test]
 fn landmarks_are_in_place_on_an_upright_face() {
     let mut eyes = eyes();
-    let faces = eyes.faces(&read("people/p02/enrol-1.jpg")).unwrap();
+    let faces = eyes.faces(&asset("people/p02/enrol-1.jpg")).unwrap();
     let mesh = &faces[0].mesh;
     let (eyes_middle, chin) = (mesh.middle(&[33, 263]), mesh.middle(&[152]));
     assert!(chin[1] > eyes_middle[1] + 60.0 && (chin[0] - eyes_middle[0]).abs() < 40.0);
@@ -125,7 +119,7 @@ fn a_mask_is_noticed_and_a_bare_mouth_is_not() {
     let mut eyes = eyes();
     let rule = QualityRule::default();
     for person in ["p01", "p05", "p11"] {
-        let picture = read(format!("people/{person}/enrol-1.jpg"));
+        let picture = asset(format!("people/{person}/enrol-1.jpg"));
         let face = eyes.faces(&picture).unwrap().remove(0);
         assert!(!is_covered(&face.quality, &rule), "{person}: {}", face.quality.mouth);
         // A pale mask from the bridge of the nose to the chin.
@@ -149,9 +143,9 @@ fn a_mask_is_noticed_and_a_bare_mouth_is_not() {
 fn bad_pictures_show_nobody_or_say_why() {
     let mut eyes = eyes();
     let rule = QualityRule::default();
-    assert!(eyes.faces(&read("bad/no-face.jpg")).unwrap().is_empty());
-    assert_eq!(eyes.faces(&read("bad/two-faces.jpg")).unwrap().len(), 2);
-    let dark = eyes.faces(&read("bad/dark.jpg")).unwrap();
+    assert!(eyes.faces(&asset("bad/no-face.jpg")).unwrap().is_empty());
+    assert_eq!(eyes.faces(&asset("bad/two-faces.jpg")).unwrap().len(), 2);
+    let dark = eyes.faces(&asset("bad/dark.jpg")).unwrap();
     assert!(dark.iter().all(|face| weakness(&face.quality, &rule).is_some()));
     for (name, reason) in [
         ("empty.jpg", "0 bytes"),
@@ -168,12 +162,12 @@ fn bad_pictures_show_nobody_or_say_why() {
 fn beds_of_the_demo_are_empty_occupied_or_dark() {
     let zone = |x| Area { x, y: 30, width: 600, height: 660 };
     let empty = |camera: u8, x| {
-        EmptyBed::new(&read(format!("ward/empty/cam-{camera}.jpg")).cut(zone(x)).unwrap()).unwrap()
+        EmptyBed::new(&asset(format!("ward/empty/cam-{camera}.jpg")).cut(zone(x)).unwrap()).unwrap()
     };
     let (bed_04, bed_06) = (empty(2, 660), empty(3, 660));
     for frame in 0..6 {
-        let absent = read(format!("ward/cam-2/00{frame}.jpg")).cut(zone(660)).unwrap();
-        let hidden = read(format!("ward/cam-3/00{frame}.jpg")).cut(zone(660)).unwrap();
+        let absent = asset(format!("ward/cam-2/00{frame}.jpg")).cut(zone(660)).unwrap();
+        let hidden = asset(format!("ward/cam-3/00{frame}.jpg")).cut(zone(660)).unwrap();
         assert!(bed_04.changed(&absent).unwrap() < 0.06, "bed 04, frame {frame}");
         assert!(bed_06.changed(&hidden).unwrap() > 0.2, "bed 06, frame {frame}");
         assert!(mean_luma(&absent) > 60.0);
@@ -181,45 +175,15 @@ fn beds_of_the_demo_are_empty_occupied_or_dark() {
 }
 
 /// The pack in a temporary folder, with its manifest rewritten.
-fn changed_pack(change: impl Fn(String) -> String) -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(root().join("models")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "onnx") {
-            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    let manifest = change(fs::read_to_string(root().join("models/manifest.toml")).unwrap());
-    fs::write(folder.path().join("manifest.toml"), manifest).unwrap();
-    let path = folder.path().to_owned();
-    (folder, path)
-}
-
-#[test]
-fn swapped_colours_and_a_wrong_range_fail_the_self_test() {
-    for (from, to) in [
-        ("colour = \"rgb\"", "colour = \"bgr\""),
-        ("scale = 0.00784313725", "scale = 2.0"),
-        ("scale = 0.00390625", "scale = 1.0"),
-        ("scale = 0.00392156863", "scale = 1.0"),
-    ] {
-        let (_folder, path) = changed_pack(|text| text.replacen(from, to, 1));
-        let error = Eyes::open(manifest::read(&path).unwrap()).err().unwrap();
-        assert!(matches!(error, NetError::Golden { .. }), "{from} -> {to}: {error}");
-    }
-    let manifest = manifest::read(&root().join("models")).unwrap();
-    assert_eq!(manifest.detector.input.colour, Colour::Rgb);
-}
 
 #[test]
 fn a_changed_net_is_named_with_both_digests() {
-    let (_folder, path) = changed_pack(|text| text);
-    let net = path.join("facemesh_192.onnx");
-    let mut bytes = fs::read(&net).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&net, bytes).unwrap();
-    let error = Eyes::open(manifest::read(&path).unwrap()).err().unwrap();
+    let pack = changed_pack(|name, mut bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= u8::from(name == "facemesh_192.onnx");
+        bytes
+    });
+    let error = open_pack(pack.path()).err().unwrap();
     assert!(matches!(&error, NetError::Pack(PackError::Digest { .. })), "{error}");
     assert!(error.to_string().contains("facemesh_192.onnx"));
 }

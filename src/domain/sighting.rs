@@ -79,7 +79,7 @@ impl FaceQuality {
     pub fn worth(&self) -> f32 {
         let frontal = self.yaw.to_radians().cos() * self.pitch.to_radians().cos();
         let lit = (self.luma / 60.0).min(1.0);
-        self.sharpness.clamp(0.0, 200.0) * frontal.max(0.0) * lit * (1.0 - self.outside)
+        self.sharpness.clamp(0.0, 800.0) * frontal.max(0.0) * lit * (1.0 - self.outside)
     }
 }
 

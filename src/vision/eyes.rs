@@ -132,7 +132,7 @@ impl Eyes {
     pub fn shot(&self, picture: &Picture, mesh: Mesh, score: f32) -> Option<Face> {
         let size = self.embedder.size();
         let chip = embed::chip(&self.manifest.embedder, size, picture, &mesh)?;
-        let quality = quality::measure(score * mesh.flag, picture, &mesh, &chip, size);
+        let quality = quality::measure(score * mesh.flag, picture, &mesh);
         Some(Face { mesh, quality, chip })
     }
 

@@ -14,61 +14,23 @@ import numpy as np
 import onnxruntime
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../convert"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE + "/../../convert", HERE + "/../blockwise"]
 from common import Graph, synthetic  # noqa: E402
 
 from heldback import HeldBack, rates  # noqa: E402
-from net import FINAL, MEAN, SCALE, SLOPE, Student  # noqa: E402
-
-
-def folded(part):
-    """(kernel, bias) of a convolution with its batch normalisation."""
-    convolution, norm = part
-    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    kernel = convolution.weight * gain[:, None, None, None]
-    return kernel.numpy(), (norm.bias - norm.running_mean * gain).numpy()
-
-
-class Writer:
-    def __init__(self, graph):
-        self.graph, self.count = graph, 0
-
-    def convolution(self, part, source, stride=1):
-        kernel, bias = folded(part)
-        self.count += 1
-        name, pad = f"conv{self.count}", kernel.shape[-1] // 2
-        weights = [self.graph.weight(name + ".weight", kernel), self.graph.weight(name + ".bias", bias)]
-        return self.graph.node("Conv", [source, *weights], name, pads=[pad] * 4, strides=[stride] * 2,
-                               kernel_shape=list(kernel.shape[-2:]))
-
-    def leaky(self, source):
-        return self.graph.node("LeakyRelu", [source], source + ".leaky", alpha=SLOPE)
-
-    def block(self, part, source):
-        first = self.leaky(self.convolution(part.first, source))
-        second = self.convolution(part.second, first)
-        return self.leaky(self.graph.node("Add", [source, second], second + ".sum"))
+from net import FINAL, MEAN, SCALE, Student  # noqa: E402
+from writer import Writer  # noqa: E402
 
 
 def export(student, path):
     graph = Graph("bedcheck_face", [1, 3, FINAL, FINAL])
-    writer, at = Writer(graph), "image"
-    for halving, *blocks in student.stages:
-        at = writer.leaky(writer.convolution(halving, at, stride=2))
-        for block in blocks:
-            at = writer.block(block, at)
-    at = writer.leaky(writer.convolution(student.expand, at))
-    place = student.place_at(FINAL // 16).numpy()[:, None]
-    weights = [at, graph.weight("place.weight", place)]
-    at = graph.node("Conv", weights, "place", group=len(place), kernel_shape=list(place.shape[2:]))
-    norm = student.norm
-    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    matrix = student.embed.weight * gain[None]
-    bias = student.embed.bias + student.embed.weight @ (norm.bias - norm.running_mean * gain)
-    at = graph.node("Flatten", [at], "flat", axis=1)
-    weights = [graph.weight("embed.weight", matrix.numpy()), graph.weight("embed.bias", bias.numpy())]
-    graph.node("Gemm", [at, *weights], "embedding", transB=1)
-    graph.output("embedding", [1, len(bias)])
+    writer, stem = Writer(graph), student.stem
+    at = writer.leaky(writer.normed(stem.second, writer.leaky(writer.normed(stem.first, "image"))))
+    at = writer.gate(stem.gate, writer.normed(stem.project, at))
+    for block in student.blocks:
+        at = writer.block(block, at)
+    writer.head(student.head, at, "embedding")
     graph.write(path, "Distilled from Intel Open Model Zoo face-reidentification-retail-0095 (Apache-2.0); "
                       "see models/train/face. Apache-2.0.")
 

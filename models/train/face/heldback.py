@@ -5,18 +5,22 @@ import torch
 import torch.nn.functional as F
 
 from morphs import MARGIN
+from net import FINAL
 
 
 class HeldBack:
     """All pairs of the held-back people, and of those in the cohort at the global and at their own threshold."""
 
-    def __init__(self, out):
+    def __init__(self, out, teacher=None):
         with np.load(out + "/base.npz") as base:
             keep, side = base["held_back"], slice(MARGIN, MARGIN + 128)
             self.chips = torch.from_numpy(base["crop"][keep][:, side, side].copy())
             person, self.cohort = base["person"][keep], base["cohort"][keep]
         self.same = person[:, None] == person[None]
         self.once = np.triu(np.ones_like(self.same), 1)
+        if teacher is not None:
+            parts = self.at(128).permute(0, 3, 1, 2).contiguous().split(64)
+            self.wanted = torch.cat([F.normalize(teacher(part)[1]) for part in parts])
 
     def at(self, side):
         """The chips at another size, (n, side, side, 3) float."""
@@ -26,12 +30,12 @@ class HeldBack:
         return x.permute(0, 2, 3, 1)
 
     @torch.no_grad()
-    def embed(self, net, side, device):
-        parts = self.at(side).permute(0, 3, 1, 2).split(64)
-        return torch.cat([F.normalize(net(part.to(device))).cpu() for part in parts]).numpy()
-
-    def measure(self, net, side, device):
-        return rates(self.embed(net, side, device), self.same, self.once, self.cohort)
+    def measure(self, net, device):
+        """The student's rates and, as `likeness`, its mean cosine to the teacher."""
+        parts = self.at(FINAL).permute(0, 3, 1, 2).split(64)
+        vectors = torch.cat([F.normalize(net(part.to(device))).cpu() for part in parts])
+        likeness = (vectors * self.wanted).sum(1).mean().item()
+        return {"likeness": likeness, **rates(vectors.numpy(), self.same, self.once, self.cohort)}
 
 
 def rates(vectors, same, once, cohort):

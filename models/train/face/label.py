@@ -11,42 +11,29 @@ import sys
 import time
 
 import numpy as np
-import onnxruntime
 import torch
+import torch.nn.functional as F
 
-from morphs import MARGIN, Morphs
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../blockwise"))
+from morphs import MARGIN, Morphs  # noqa: E402
+from teacher import Teacher  # noqa: E402
 
 SHARD, BATCH, SEED = 8192, 64, 20261122
 
 
-def teacher(path):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-
-    def embed(chips):
-        """(n, 128, 128, 3) uint8 RGB to (n, 256) of unit length. The teacher takes BGR, 0..255, one face at a time."""
-        bgr = chips[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
-        vectors = np.concatenate([session.run(None, {name: bgr[i : i + 1]})[0].reshape(1, -1) for i in range(len(bgr))])
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    return embed
-
-
 def middle(faces):
-    """The 128 x 128 chips out of the crops with their rim, as bytes (n, 128, 128, 3)."""
+    """The 128 x 128 chips out of the crops with their rim, as bytes (n, 3, 128, 128)."""
     side = slice(MARGIN, MARGIN + 128)
-    return faces[:, :, side, side].round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return faces[:, :, side, side].round().clamp(0, 255).to(torch.uint8)
 
 
-def shard(morphs, embed, number):
+def shard(morphs, teacher, number):
     random = torch.Generator().manual_seed(SEED + number)
     faces, vectors = [], []
     for _ in range(SHARD // BATCH):
         chips = middle(morphs.draw(BATCH, random))
-        faces.append(chips)
-        vectors.append(embed(chips).astype(np.float16))
+        vectors.append(F.normalize(teacher(chips.float().contiguous())[1]).numpy().astype(np.float16))
+        faces.append(chips.permute(0, 2, 3, 1).numpy())
     return np.concatenate(faces), np.concatenate(vectors)
 
 
@@ -54,13 +41,13 @@ def main(out, path, first, last):
     torch.set_num_threads(1)
     with np.load(out + "/base.npz") as base:
         morphs = Morphs(base)
-    embed = teacher(path)
+    teacher = Teacher(path, 1, lambda graph: ())
     for number in range(int(first), int(last)):
         file = f"{out}/shard-{number:03d}.npz"
         if os.path.exists(file):
             continue
         start = time.time()
-        face, embedding = shard(morphs, embed, number)
+        face, embedding = shard(morphs, teacher, number)
         np.savez(file + ".part.npz", face=face, embedding=embedding)
         os.replace(file + ".part.npz", file)
         print(f"shard {number}: {SHARD / (time.time() - start):.0f} faces/s", flush=True)

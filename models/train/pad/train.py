@@ -1,9 +1,12 @@
 """Step 3: trains the student. Resumes from OUT/NAME.pt; the same seed gives the same course on the same machine.
 
-    train.py OUT [--scale 2.2] [--epochs 8] [--name pad] [--threads 1]
+    train.py REFERENCE_MODELS OUT [--scale 1.7] [--blocks 4] [--whole 6] [--name pad] [--threads 1]
 
-Writes OUT/NAME.pt after every epoch (weights, their running mean, optimiser, epoch) and OUT/NAME.csv: epoch, loss against the
-teacher, loss against the truth, the same on the held-back set, its AUC against the teacher's decision and against the truth.
+First every block alone (epochs): it sees what MiniFASNetV2's blocks before it give and must give what its block gives, on
+the student's own crops. Behaviour on simulated attacks does not carry over to real ones, but the teacher's own features do.
+Then the whole student (epochs): the three answers (net.py) and the teacher's last map. Writes OUT/NAME.pt after every
+epoch (weights, their running mean, optimisers, epoch) and OUT/NAME.csv: epoch, unexplained part of the maps, losses
+against the three answers, the same losses on the held-back set, and there the AUC of each answer against what it stands for.
 """
 
 import argparse
@@ -17,14 +20,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from net import Net, normalised
+from net import BLOCKS, Net, normalised
 from samples import SCALES
+from parts import each_alone, follow, optimisers, unexplained
+from teacher import Teacher, plain_blocks
 
 BATCH, SEED = 64, 7
-RATES, DECAY = (0.02, 3e-3), 0.1  # of the convolutions and of all the rest; decay of the former
+RATES, AGAIN = (0.02, 3e-3), 0.25  # of the kernels and of all the rest; share of them with which the whole begins
 AVERAGED = 0.99  # The running mean of the weights is what is kept and exported.
-SURE = 0.02  # The teacher is never believed beyond this or one minus this.
-TRUTH = 0.5  # Weight of the truth's loss.
+SURE = 0.02  # No teacher is believed beyond this or one minus this.
+WEIGHTS = (1.0, 0.5, 0.5)  # of the losses of the three answers
+LAST_MAP = 0.5  # weight of the teacher's last map
 
 
 def load(out, name, scale, most=None):
@@ -33,7 +39,10 @@ def load(out, name, scale, most=None):
     for path in sorted(glob.glob(f"{out}/{name}-[0-9][0-9][0-9].npz"))[:most]:
         with np.load(path) as shard:
             parts.append({key: shard[key][:, which] if key == "crop" else shard[key] for key in shard.files})
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    data = {key: torch.from_numpy(np.concatenate([part[key] for part in parts])) for key in parts[0]}
+    data["pair"] = data["teacher"].mean(1).float()
+    data["truth"] = (data["species"] == 0).float()
+    return data
 
 
 def auc(score, positive):
@@ -43,36 +52,19 @@ def auc(score, positive):
     return (rank[positive].sum() - n * (n + 1) / 2) / max(1, n * (len(score) - n))
 
 
-def varied(batch, random):
-    """Mirrored, shifted by up to four pixels, a little other light: none of it changes the teacher's mind much."""
+def varied(crops, random):
+    """Mirrored, shifted by up to four pixels, a little other light: (n, 80, 80, 3) bytes to (n, 3, 80, 80), 0..255."""
+    batch = crops.permute(0, 3, 1, 2).float()
     if torch.rand((), generator=random) < 0.5:
         batch = batch.flip(3)
     dx, dy = torch.randint(-4, 5, (2,), generator=random).tolist()
     batch = F.pad(batch, (4, 4, 4, 4), mode="reflect")[:, :, 4 + dy:84 + dy, 4 + dx:84 + dx]
     gain = torch.exp(torch.randn(len(batch), 3, 1, 1, generator=random) * 0.04 + torch.randn(len(batch), 1, 1, 1, generator=random) * 0.1)
-    return ((batch + 1) * gain.to(batch.device) - 1).clamp(-1.0, 1.0)
+    return (batch * gain.to(batch.device)).clamp(0, 255).contiguous()
 
 
-class Muon(torch.optim.Optimizer):
-    """Momentum whose step is made orthogonal by Newton-Schulz (Jordan 2024): small nets learn in half the steps."""
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group["params"]:
-                kept = self.state[p].setdefault("kept", torch.zeros_like(p))
-                kept.lerp_(p.grad, 0.05)
-                x = p.grad.lerp(kept, 0.95).flatten(1)
-                x = x / (x.norm() + 1e-7)
-                for _ in range(5):
-                    square = x @ x.T
-                    x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-                p.mul_(1 - group["lr"] * DECAY)
-                p.add_(x.view(p.shape), alpha=-group["lr"])
-
-
-def losses(logits, teacher, truth):
-    return F.binary_cross_entropy_with_logits(logits[:, 0], teacher), F.binary_cross_entropy_with_logits(logits[:, 1], truth)
+def losses(logits, *wanted):
+    return [F.binary_cross_entropy_with_logits(logits[:, k], value.clamp(SURE, 1 - SURE)) for k, value in enumerate(wanted)]
 
 
 @torch.no_grad()
@@ -86,16 +78,13 @@ class Course:
         torch.manual_seed(SEED)
         self.options, self.path = options, f"{options.out}/{options.name}"
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.teacher = Teacher(options.models + "/minifasnet_v2_27.onnx", options.threads, plain_blocks)
         self.train, self.held = (load(options.out, name, options.scale, most) for name, most in (("train", options.shards), ("held", None)))
-        for data in (self.train, self.held):
-            data["crop"] = torch.from_numpy(data["crop"])
-            data["label"] = torch.from_numpy(data["teacher"].mean(1)).float().clamp(SURE, 1 - SURE)
-            data["truth"] = torch.from_numpy(data["species"] == 0).float()
+        self.held["here"] = torch.cat([self.opinion(part.permute(0, 3, 1, 2).float())[1] for part in self.held["crop"][:, 0].split(64)])
         self.net = Net().to(self.device, memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.net)
         self.steps = len(self.train["crop"]) // BATCH
-        self.optimisers = (Muon([c.weight for c in self.net.convolutions], {"lr": RATES[0]}),
-                           torch.optim.AdamW([*self.net.norms.parameters(), *self.net.head.parameters()], RATES[1]))
+        self.optimisers = optimisers(self.net, *RATES)
         self.epoch = 0
         if os.path.exists(self.path + ".pt"):
             kept = torch.load(self.path + ".pt", map_location=self.device)
@@ -103,8 +92,13 @@ class Course:
             for part, state in zip((self.net, self.mean, *self.optimisers), kept["state"]):
                 part.load_state_dict(state)
 
+    def opinion(self, pictures):
+        """(maps, P(live)) of MiniFASNetV2 on (n, 3, 80, 80) RGB 0..255; it ends in its own softmax."""
+        maps, answer = self.teacher(pictures)
+        return maps, answer[:, 1]
+
     def go(self):
-        while self.epoch < self.options.epochs:
+        while self.epoch < self.options.blocks + self.options.whole:
             start = time.time()
             row = [self.epoch + 1, *self.one_epoch(), *self.exam(), time.time() - start]
             self.epoch += 1
@@ -113,46 +107,63 @@ class Course:
             os.replace(self.path + ".part", self.path + ".pt")
             with open(self.path + ".csv", "a", newline="") as file:
                 csv.writer(file).writerow([f"{value:.5g}" for value in row])
-            print("epoch %d: loss %.4f %.4f, held back %.4f %.4f, AUC teacher %.4f truth %.4f, %.0f s" % tuple(row), flush=True)
+            print("epoch %d: unexplained %.3f, loss %.4f %.4f %.4f, held back %.4f %.4f %.4f, AUC here %.4f pair %.4f truth %.4f, %.0f s"
+                  % tuple(row), flush=True)
 
     def one_epoch(self):
         random = torch.Generator().manual_seed(SEED * 1000 + self.epoch)
-        order, total = torch.randperm(len(self.train["crop"]), generator=random), torch.zeros(2)
+        order, total = torch.randperm(len(self.train["crop"]), generator=random), torch.zeros(4)
+        alone = self.epoch < self.options.blocks
         self.net.train()
         for step in range(self.steps):
             rows = order[step * BATCH:(step + 1) * BATCH]
             views = torch.randint(self.train["crop"].shape[1], (BATCH,), generator=random)
-            crops = self.train["crop"][rows, views].to(self.device)
-            batch = varied(normalised(crops).contiguous(memory_format=torch.channels_last), random)
-            both = losses(self.net(batch), self.train["label"][rows].to(self.device), self.train["truth"][rows].to(self.device))
+            pictures = varied(self.train["crop"][rows, views].to(self.device), random)
+            maps, here = self.opinion(pictures)
+            given = normalised(pictures.permute(0, 2, 3, 1)).contiguous(memory_format=torch.channels_last)
+            left, last = self.each_block(given, maps) if alone else self.whole(given, maps)
+            three = losses(self.net.head(last), here, *(self.train[key][rows].to(self.device) for key in ("pair", "truth")))
             self.net.zero_grad()
-            (both[0] + TRUTH * both[1]).backward()
-            self.step(self.epoch * self.steps + step)
-            total += torch.stack(both).detach().cpu()
+            (left * (1.0 if alone else LAST_MAP) + sum(w * loss for w, loss in zip(WEIGHTS, three))).backward()
+            self.step(step, alone)
+            total += torch.stack([left / (len(BLOCKS) if alone else 1), *three]).detach().cpu()
         return (total / self.steps).tolist()
 
-    def step(self, done):
-        """Rates rise over the first twentieth of the course and then fall to nothing; the running mean follows."""
-        part = (done + 1) / (self.steps * self.options.epochs)
+    def each_block(self, given, maps):
+        """(sum of what the blocks leave unexplained by themselves, the map that the head sees)."""
+        left = unexplained(self.net.first_map(given), maps[0])
+        left = left + sum(each_alone(self.net.blocks[1:], [shape[-1] for shape in BLOCKS[1:]], maps))
+        return left, maps[-1]
+
+    def whole(self, given, maps):
+        last = self.net.last_map(given)
+        return unexplained(last, maps[-1]), last
+
+    def step(self, step, alone):
+        """In each half rates rise over the first twentieth and then fall to nothing; the running mean follows."""
+        first, epochs = (0, self.options.blocks) if alone else (self.options.blocks, self.options.whole)
+        done = (self.epoch - first) * self.steps + step
+        part = (done + 1) / (self.steps * epochs)
+        share = min(part / 0.05, (1 - part) / 0.95 + 0.01) * (1.0 if alone else AGAIN)
         for optimiser, rate in zip(self.optimisers, RATES):
-            optimiser.param_groups[0]["lr"] = rate * min(part / 0.05, (1 - part) / 0.95 + 0.01)
+            optimiser.param_groups[0]["lr"] = rate * share
             optimiser.step()
-        keep = min(AVERAGED, 1 - 1 / (done / 5 + 1))
-        for mean, value in zip(self.mean.state_dict().values(), self.net.state_dict().values()):
-            mean.lerp_(value, 1 - keep) if mean.dtype.is_floating_point else mean.copy_(value)
+        follow(self.mean, self.net, min(AVERAGED, 1 - 1 / ((self.epoch * self.steps + step) / 5 + 1)))
 
     def exam(self):
         logits = answers(self.mean, self.held["crop"][:, 0], self.device)
-        both = losses(logits, self.held["label"], self.held["truth"])
-        decision = self.held["teacher"].mean(1) >= 0.5
-        return (*torch.stack(both).tolist(), auc(logits[:, 0].numpy(), decision), auc(logits[:, 1].numpy(), self.held["species"] == 0))
+        wanted = [self.held[key] for key in ("here", "pair", "truth")]
+        return (*(loss.item() for loss in losses(logits, *wanted)),
+                *(auc(logits[:, k].numpy(), value.numpy() >= 0.5) for k, value in enumerate(wanted)))
 
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("models")
     parser.add_argument("out")
-    parser.add_argument("--scale", type=float, default=2.2)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--scale", type=float, default=1.7)
+    parser.add_argument("--blocks", type=int, default=4)
+    parser.add_argument("--whole", type=int, default=6)
     parser.add_argument("--name", default="pad")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shards", type=int, help="use only that many training shards")
