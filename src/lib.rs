@@ -9,10 +9,10 @@
 //! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard |
 //! | 2 edges | [`capture`] | cameras: newest frame wins |
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
-//! | | [`store`] | journal and outbox in one synced transaction, sealed templates |
+//! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster |
 //! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |
-//! | | [`hospital`] | rosters as hospitals write them |
-//! | 1 meaning | [`domain`] | pure: rounds, looks, verdicts, exceptions |
+//! | | [`hospital`] | rosters and HL7 messages as hospitals write them |
+//! | 1 meaning | [`domain`] | pure: facts, rounds, looks, verdicts, exceptions |
 //! | | [`wire`] | messages: event, statement, chain, signature, seal, receipt |
 //! | | [`net`] | TLS both ends, bounded server and client |
 //! | 0 base | [`base`] | clock, ids, private values, tasks, files, frames |

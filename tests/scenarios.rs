@@ -8,6 +8,8 @@
 //! shows 04 empty                          from now on (verified | other | person S8 | hidden | empty | dark | blurred |
 //!                                         two | uncertain | nothing | unknown | photo | mask | unwatched |
 //!                                         breathing | masked)
+//! leave 04 -2h +3h                        the hospital says now that the patient is away from then to then (or `open`)
+//! returns 04                              ... and now that the patient is back
 //! run 9h                                  time passes, deadlines are kept, looks are answered
 //! begin                                   time passes until a round begins
 //! restart                                 the agent dies and comes back with what it remembered
@@ -31,6 +33,7 @@ use bedcheck::base::frame::Origin;
 use bedcheck::base::ids::{BedId, CameraId, StayId};
 use bedcheck::base::redact::Private;
 use bedcheck::domain::exception::{ExceptionChange, Move};
+use bedcheck::domain::facts::{Away, Excuse};
 use bedcheck::domain::liveness::{BodyLife, Cooperation, FaceLife, Life};
 use bedcheck::domain::policy::{FaceRule, Policy};
 use bedcheck::domain::roster::{Roster, Stay};
@@ -63,6 +66,12 @@ fn life(breath: f32, blinks: u16) -> Life {
 
 fn duration(text: &str) -> Duration {
     Duration::try_from(text.parse::<jiff::SignedDuration>().unwrap()).unwrap()
+}
+
+/// `-2h`, `+3h`: so long before or after now.
+fn moment(now: Wall, text: &str) -> Wall {
+    let span = duration(&text[1..]);
+    if text.starts_with('-') { Wall(now.0 - span.as_millis() as i64) } else { now.plus(span) }
 }
 
 fn bed(text: &str) -> BedId {
@@ -106,6 +115,15 @@ impl Story {
                     self.run(Duration::from_millis(500));
                 }
             }
+            ["leave", id, from, to] => self.hear(id, |now, stay| {
+                stay.away.push(Away {
+                    excuse: Excuse::Leave,
+                    from: moment(now, from),
+                    to: (*to != "open").then(|| moment(now, to)),
+                    received: now,
+                });
+            }),
+            ["returns", id] => self.hear(id, |now, stay| stay.away.last_mut().unwrap().to = Some(now)),
             ["restart"] => {
                 self.domain = None;
                 self.start();
@@ -142,11 +160,21 @@ impl Story {
             psn_no,
             psn_name,
             templates,
+            away: Vec::new(),
         });
         if seen {
             self.views.insert(id.clone(), CameraId::new("cam").unwrap());
             self.shows.entry(id).or_insert_with(|| "verified".into());
         }
+        if self.domain.is_some() {
+            self.send_roster();
+        }
+    }
+
+    /// The hospital says something about the stay in a bed.
+    fn hear(&mut self, id: &str, change: impl Fn(Wall, &mut Stay)) {
+        let (id, now) = (bed(id), self.now.wall);
+        change(now, self.stays.iter_mut().find(|stay| stay.bed == id).unwrap());
         if self.domain.is_some() {
             self.send_roster();
         }

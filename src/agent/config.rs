@@ -1,6 +1,7 @@
 //! `config.toml`: the file as hospital IT writes it, and the settings as the agent means them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +72,7 @@ struct RawConfig {
     patrol: RawPatrol,
     #[serde(default)]
     liveness: RawLiveness,
+    hl7: Option<Hl7Settings>,
     #[serde(default, rename = "camera")]
     cameras: Vec<RawCamera>,
     #[serde(default, rename = "bed")]
@@ -109,6 +111,7 @@ struct RawPatrol {
     absent_rounds: Option<u8>,
     absent_spacing: Option<Spanned<String>>,
     unproven_rounds: Option<u8>,
+    excuse_grace: Option<Spanned<String>>,
     heartbeat: Option<Spanned<String>>,
 }
 
@@ -158,6 +161,16 @@ struct RawBed {
     head: Head,
 }
 
+/// Where HL7 v2 messages are taken, and from whom besides this machine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hl7Settings {
+    /// `127.0.0.1:2575`, or the address of the hospital's network.
+    pub listen: String,
+    #[serde(default)]
+    pub allow: Vec<IpAddr>,
+}
+
 /// A camera as it is opened.
 #[derive(Clone, Debug)]
 pub struct CameraSettings {
@@ -190,6 +203,7 @@ pub struct Settings {
     pub heartbeat: Duration,
     pub cameras: Vec<CameraSettings>,
     pub beds: Vec<BedSettings>,
+    pub hl7: Option<Hl7Settings>,
     patrol: Policy,
 }
 
@@ -250,8 +264,8 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
     let mut patrol =
         Policy::ordinary(FaceRule { fmr: raw.matching.fmr.clone(), match_at: 1.0, differs_below: 0.0 });
     let RawPatrol { every, jitter, check_within, looks, look_spacing, look_timeout, .. } = raw.patrol;
-    let RawPatrol { absent_rounds, absent_spacing, unproven_rounds, beds_at_once, heartbeat, .. } =
-        raw.patrol;
+    let RawPatrol { absent_rounds, absent_spacing, unproven_rounds, excuse_grace, .. } = raw.patrol;
+    let RawPatrol { beds_at_once, heartbeat, .. } = raw.patrol;
     patrol.round_every = check.duration(every, "patrol.every", patrol.round_every);
     patrol.round_jitter = jitter.unwrap_or(patrol.round_jitter);
     patrol.check_within = check.duration(check_within, "patrol.check_within", patrol.check_within);
@@ -260,6 +274,7 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
     patrol.look_timeout = check.duration(look_timeout, "patrol.look_timeout", patrol.look_timeout);
     patrol.absent_rounds = absent_rounds.unwrap_or(patrol.absent_rounds);
     patrol.absent_spacing = check.duration(absent_spacing, "patrol.absent_spacing", patrol.absent_spacing);
+    patrol.excuse_grace = check.duration(excuse_grace, "patrol.excuse_grace", patrol.excuse_grace);
     patrol.beds_at_once = beds_at_once.unwrap_or(patrol.beds_at_once);
     patrol.unproven_rounds = unproven_rounds.unwrap_or(patrol.unproven_rounds);
     let heartbeat = check.duration(heartbeat, "patrol.heartbeat", heartbeat_default);
@@ -290,6 +305,7 @@ fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
         heartbeat,
         cameras,
         beds,
+        hl7: raw.hl7,
         patrol,
     }
 }
@@ -381,6 +397,11 @@ impl Settings {
     /// The whole policy, with the pack's operating point.
     pub fn policy(&self, face: FaceRule) -> Policy {
         Policy { face, ..self.patrol.clone() }
+    }
+
+    /// How long after a check was due a reason may still arrive.
+    pub fn excuse_grace(&self) -> Duration {
+        self.patrol.excuse_grace
     }
 
     /// Which camera sees which bed.

@@ -9,14 +9,16 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{debug, info, warn};
 
 use crate::agent::config::EvidencePolicy;
+use crate::agent::ward;
 use crate::base::backoff::draw;
 use crate::base::clock::{Clock, Mono, Now};
-use crate::base::ids::{BedId, CameraId, StayId};
+use crate::base::ids::{BedId, CameraId, StayId, WardId};
 use crate::base::redact::Private;
 use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
 use crate::domain::operating::Realised;
 use crate::domain::patrol::LookId;
+use crate::domain::roster::Roster;
 use crate::domain::sighting::{NoSighting, Reason};
 use crate::domain::{Domain, Effect, Finding, Input};
 use crate::store::{Commit, Gone, JournalError, Keeper};
@@ -36,6 +38,8 @@ pub enum DecideError {
     Journal(#[from] JournalError),
     #[error("the vision thread ended")]
     Blind,
+    #[error("the ward's thread ended")]
+    Deaf,
 }
 
 /// What the task owns.
@@ -45,6 +49,9 @@ pub struct Decide {
     pub keeper: Keeper,
     pub looks: SyncSender<Request>,
     pub answers: mpsc::Receiver<Answer>,
+    /// New beliefs about who lies where.
+    pub rosters: mpsc::Receiver<Roster>,
+    pub ward: WardId,
     pub gallery: Arc<Gallery>,
     /// What the operating point does to the people enrolled here.
     pub operating: Realised,
@@ -64,6 +71,7 @@ pub struct Decide {
 
 enum Event {
     Answer(Box<Answer>),
+    Roster(Roster),
     Deadline,
     Beat,
     Stop,
@@ -83,6 +91,7 @@ impl Decide {
                 Event::Beat => self.beat(now).await?,
                 Event::Deadline => self.apply(now, Input::Tick).await?,
                 Event::Answer(answer) => self.take(now, *answer).await?,
+                Event::Roster(roster) => self.believe(now, roster).await?,
             }
         }
     }
@@ -99,6 +108,15 @@ impl Decide {
         }
     }
 
+    /// Says what is believed now before acting on it.
+    async fn believe(&mut self, now: Now, roster: Roster) -> Result<(), DecideError> {
+        self.stays = roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect();
+        let report = ward::report(&self.ward, &roster);
+        let commit = Commit { at: now, report, crop: None, remember: Vec::new() };
+        self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;
+        self.apply(now, Input::Roster(roster)).await
+    }
+
     async fn next(&mut self, stopping: &mut Stopping) -> Result<Event, DecideError> {
         let now = self.clock.now().mono;
         let deadline = self.domain.next_deadline().map_or(self.next_beat, |(at, _)| at);
@@ -109,6 +127,7 @@ impl Decide {
             biased;
             () = stopping.begun() => Ok(Event::Stop),
             answer = self.answers.recv() => answer.map(|answer| Event::Answer(Box::new(answer))).ok_or(DecideError::Blind),
+            roster = self.rosters.recv() => roster.map(Event::Roster).ok_or(DecideError::Deaf),
             () = tokio::time::sleep(wait) => Ok(if beats { Event::Beat } else { Event::Deadline }),
         }
     }

@@ -4,6 +4,7 @@
 //!  camera threads ─► slots ─► vision thread ─► decide (owns the domain) ─► journal thread ─► deliver ─► platform
 //!                                ▲                  │
 //!                                └──── looks ◄──────┘
+//!                       roster file, HL7 ─► ward thread (owns the facts) ─► rosters
 //! ```
 
 pub mod calibrate;
@@ -16,3 +17,4 @@ pub mod enrol_roster;
 pub mod evaluate;
 pub mod identity;
 pub mod tasks;
+pub mod ward;

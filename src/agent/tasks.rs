@@ -5,6 +5,8 @@
 //! | camera | thread each | newest frame only | noted in the heartbeat; restarts with backoff inside |
 //! | vision | thread | 8 looks | ends the process |
 //! | journal | thread | 64 requests | ends the process |
+//! | ward | thread | 64 messages | ends the process |
+//! | hl7 | task for each sender | one message, 16 senders | the sender connects again |
 //! | decide | task | 64 answers | ends the process |
 //! | deliver | task | one batch | cannot: failures wait and try again |
 //!
@@ -24,34 +26,38 @@ use tracing::{info, warn};
 use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::Deliver;
+use crate::agent::ward::{self, Postbox, Ward};
 use crate::agent::{calibrate, identity};
 use crate::base::backoff::Backoff;
 use crate::base::clock::{Clock, boot_id};
 use crate::base::exit::Ending;
 use crate::base::files::{sha256_hex, shipped};
-use crate::base::ids::{BedId, CameraId, StayId};
+use crate::base::ids::{BedId, CameraId};
 use crate::base::picture;
-use crate::base::redact::mask_name;
 use crate::base::slot::Slot;
 use crate::base::supervise::{self, Stopping};
 use crate::capture::recorded::Recorded;
 use crate::capture::{Camera, film};
 use crate::domain::operating::{AtSite, at_site};
 use crate::domain::policy::Policy;
-use crate::domain::roster::{Roster, Stay};
+use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
 use crate::hospital::csv_roster::{self, RosterFile};
-use crate::store::{Commit, Journal, Keeper, Signer, TemplateStore};
+use crate::hospital::mllp;
+use crate::net::server::listen;
+use crate::store::{Commit, FactLog, Journal, Keeper, Signer, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
 use crate::vision::occupancy::EmptyBed;
 use crate::vision::worker::{Answer, Request, View, Worker};
 use crate::vision::{manifest, runtime};
-use crate::wire::event::{Hello, Report, RosterRow, RosterSeen};
+use crate::wire::event::{Hello, Report};
 use crate::wire::statement::Digests;
 
 const LOOKS: usize = 8;
 const ANSWERS: usize = 64;
+const MESSAGES: usize = 64;
+const ROSTERS: usize = 4;
 
 /// Runs one agent until shutdown.
 ///
@@ -68,24 +74,17 @@ pub async fn run(
     let gallery = Arc::new(gallery(&settings, &eyes)?);
     let site = operating_point(&settings, &eyes, &gallery)?;
     let policy = calibrated(settings.policy(site.rule), &settings, &eyes)?;
-    let roster = believe(&roster_file, &gallery)?;
+    let ward = open_ward(&settings, &roster_file)?;
+    let roster = ward.roster(clock.now().wall, &gallery);
     let (journal, platform) = open_journal(&settings, &eyes, &policy, &roster_file)?;
     let memories = journal.memories()?;
     let keeper = Keeper::start(journal).context("cannot start the journal's thread")?;
 
     let slots = start_cameras(&settings, &clock, &stopping)?;
-    let worker = Worker {
-        eyes,
-        views: views(&settings)?,
-        slots: slots.clone(),
-        dark_below: policy.dark_below,
-        keep_crops: settings.evidence == EvidencePolicy::Exception,
-        watch: policy.life.as_ref().map(|life| life.watch.max(life.blink_within)),
-        watches: BTreeMap::new(),
-        clock: clock.clone(),
-    };
+    let worker = worker(&settings, eyes, &policy, slots.clone(), clock.clone())?;
     let (vision, looks, answers) = start_vision(worker, &stopping)?;
 
+    let rosters = start_ward(ward, &settings, &gallery, &clock, &stopping).await?;
     let written = Arc::new(Notify::new());
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
     let deliver =
@@ -93,7 +92,7 @@ pub async fn run(
     supervise::task("deliver", deliver.run(stopping.clone()));
 
     let now = clock.now();
-    let hello = hello(&settings, &roster, &roster_file, now);
+    let hello = hello(&settings, &roster, now);
     keeper.ask(move |journal| journal.commit(hello)).await??;
     written.notify_one();
     let seed = drawn_seed()?;
@@ -102,6 +101,8 @@ pub async fn run(
         keeper,
         looks,
         answers,
+        rosters,
+        ward: settings.ward.clone(),
         gallery,
         operating: site.realised,
         stays: roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect(),
@@ -124,6 +125,25 @@ pub async fn run(
         warn!("The vision thread did not end in time.");
     }
     Ok(ended?)
+}
+
+fn worker(
+    settings: &Settings,
+    eyes: Eyes,
+    policy: &Policy,
+    slots: BTreeMap<CameraId, Slot>,
+    clock: Clock,
+) -> anyhow::Result<Worker> {
+    Ok(Worker {
+        eyes,
+        views: views(settings)?,
+        slots,
+        dark_below: policy.dark_below,
+        keep_crops: settings.evidence == EvidencePolicy::Exception,
+        watch: policy.life.as_ref().map(|life| life.watch.max(life.blink_within)),
+        watches: BTreeMap::new(),
+        clock,
+    })
 }
 
 fn drawn_seed() -> anyhow::Result<[u8; 32]> {
@@ -231,22 +251,37 @@ pub fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
     Ok(gallery)
 }
 
-fn believe(file: &RosterFile, gallery: &Gallery) -> anyhow::Result<Roster> {
-    let stays = file
-        .entries
-        .iter()
-        .map(|entry| Stay {
-            id: entry.stay.clone(),
-            bed: entry.bed.clone(),
-            psn_no: entry.psn_no.clone(),
-            psn_name: entry.psn_name.clone(),
-            templates: gallery.templates_of(&entry.stay),
-        })
-        .collect();
-    Roster::new(file.received, stays).map_err(|conflicts| {
-        let all: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
-        Ending::config(all.join("\n")).into()
-    })
+/// The ward as the facts have it, the roster file among them.
+fn open_ward(settings: &Settings, file: &RosterFile) -> anyhow::Result<Ward> {
+    let log = FactLog::open(&settings.state).map_err(Ending::config)?;
+    let mut ward = Ward::open(settings.ward.clone(), settings.roster.clone(), log).map_err(Ending::config)?;
+    ward.import(file).map_err(Ending::failed)?;
+    Ok(ward)
+}
+
+/// The ward's thread, and the port for HL7 where one is configured; where new rosters come from.
+async fn start_ward(
+    ward: Ward,
+    settings: &Settings,
+    gallery: &Arc<Gallery>,
+    clock: &Clock,
+    stopping: &Stopping,
+) -> anyhow::Result<mpsc::Receiver<Roster>> {
+    let (letters, messages) = sync_channel(MESSAGES);
+    let (changed, rosters) = mpsc::channel(ROSTERS);
+    if let Some(hl7) = &settings.hl7 {
+        let listener = listen(&hl7.listen).await.map_err(Ending::config)?;
+        info!(address = hl7.listen, "HL7 messages are taken here.");
+        let postbox = Postbox(letters.clone());
+        supervise::task("hl7", mllp::serve(listener, hl7.allow.clone(), postbox, stopping.clone()));
+    }
+    let (gallery, clock, stopping) = (gallery.clone(), clock.clone(), stopping.clone());
+    supervise::thread("ward", move || {
+        // Held, so that a ward without HL7 waits for messages all the same.
+        let _letters = letters;
+        ward.run(&messages, &changed, &gallery, &clock, &stopping);
+    })?;
+    Ok(rosters)
 }
 
 fn open_journal(
@@ -323,30 +358,14 @@ fn views(settings: &Settings) -> anyhow::Result<BTreeMap<BedId, View>> {
         .collect())
 }
 
-fn hello(
-    settings: &Settings,
-    roster: &Roster,
-    file: &RosterFile,
-    now: crate::base::clock::Now,
-) -> Vec<Commit> {
+fn hello(settings: &Settings, roster: &Roster, now: crate::base::clock::Now) -> Vec<Commit> {
     let hello = Report::Hello(Hello {
         ward: settings.ward.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         mode: settings.mode.name().to_owned(),
         cameras: settings.cameras.iter().map(|camera| camera.id.to_string()).collect(),
     });
-    let row = |stay: &Stay| RosterRow {
-        bed: stay.bed.clone(),
-        stay: StayId::clone(&stay.id),
-        masked_name: mask_name(stay.psn_name.reveal()),
-        templates: stay.templates,
-    };
-    let roster = Report::Roster(RosterSeen {
-        ward: settings.ward.clone(),
-        received: file.received,
-        digest: file.digest.clone(),
-        stays: roster.stays().map(row).collect(),
-    });
+    let roster = ward::report(&settings.ward, roster);
     let commit = |report| Commit { at: now, report, crop: None, remember: Vec::new() };
     vec![commit(hello), commit(roster)]
 }

@@ -11,6 +11,8 @@
 //!                                                       lifeless_rounds: presentation attack 疑似假体冒充
 //! ```
 //!
+//! `Excused` changes nothing: neither was the patient seen, nor is anybody missing.
+//!
 //! | from \ verdict | Verified | Absent | FaceHidden | Mismatch, WrongBed, NotLive | Inconclusive |
 //! |---|---|---|---|---|---|
 //! | Unseen, Present | Present | Missing 1 | Unproven 1 | Contested | Unproven 1 |
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, StayId};
 use crate::domain::exception::{ExceptionChange, ExceptionKind, Move, OpenException};
+use crate::domain::facts::{Account, Away, account};
 use crate::domain::policy::Policy;
 use crate::domain::verdict::{CheckResult, Verdict};
 
@@ -65,14 +68,27 @@ pub struct BedMemory {
     pub open: Vec<OpenException>,
     /// The last round that concluded a check here.
     pub last_round: u64,
+    /// The latest absences, oldest first, which a reason given afterwards may yet be said to cover.
+    #[serde(default)]
+    pub absences: Vec<CheckResult>,
 }
+
+/// Absences remembered of a bed: a week of them.
+const MOST_ABSENCES: usize = 42;
 
 /// One bed of the roster.
 pub struct Bed(BedMemory);
 
 impl Bed {
     pub fn new(bed: BedId, stay: StayId) -> Bed {
-        Bed(BedMemory { bed, stay, state: BedState::Unseen, open: Vec::new(), last_round: 0 })
+        Bed(BedMemory {
+            bed,
+            stay,
+            state: BedState::Unseen,
+            open: Vec::new(),
+            last_round: 0,
+            absences: Vec::new(),
+        })
     }
 
     pub fn recall(memory: BedMemory) -> Bed {
@@ -91,6 +107,11 @@ impl Bed {
     pub fn take(&mut self, at: Wall, result: &CheckResult, policy: &Policy) -> Vec<ExceptionChange> {
         self.0.last_round = self.0.last_round.max(result.round);
         self.0.state = next(&self.0.state, at, &result.verdict, policy);
+        if result.verdict == Verdict::Absent {
+            self.0.absences.push(result.clone());
+            let excess = self.0.absences.len().saturating_sub(MOST_ABSENCES);
+            self.0.absences.drain(..excess);
+        }
         match &self.0.state {
             BedState::Unseen => Vec::new(),
             BedState::Present { .. } => {
@@ -115,6 +136,7 @@ impl Bed {
                     Verdict::WrongBed { .. } => ExceptionKind::WrongBed,
                     Verdict::Verified
                     | Verdict::Absent
+                    | Verdict::Excused { .. }
                     | Verdict::FaceHidden
                     | Verdict::Inconclusive { .. } => return Vec::new(),
                 };
@@ -122,6 +144,22 @@ impl Bed {
             }
             BedState::Missing { .. } | BedState::Unproven { .. } => Vec::new(),
         }
+    }
+
+    /// Takes what is now known of the patient's times away. A reason that came after an absence was seen is an
+    /// exception of its own, raised once for all the absences it is said to cover; it excuses none of them.
+    pub fn heard(&mut self, away: &[Away], policy: &Policy) -> Option<ExceptionChange> {
+        let is_late = |absence: &CheckResult| {
+            matches!(account(away, absence.due, policy.excuse_grace), Account::Retroactive(_))
+        };
+        let (late, rest) = std::mem::take(&mut self.0.absences).into_iter().partition(is_late);
+        self.0.absences = rest;
+        let late: Vec<CheckResult> = late;
+        let (first, last) = (late.first()?, late.last()?);
+        let rounds = u8::try_from(late.len()).unwrap_or(u8::MAX);
+        let kind = ExceptionKind::RetroactiveLeave;
+        let open = OpenException { kind, first: first.done, rounds, raised_in: last.round };
+        Some(open.change(Move::Raised, last, rounds))
     }
 
     fn suspect(
@@ -145,6 +183,7 @@ impl Bed {
 fn next(state: &BedState, at: Wall, verdict: &Verdict, policy: &Policy) -> BedState {
     let missing = BedState::Missing { rounds: 1, first: at, last: at };
     match (verdict, state) {
+        (Verdict::Excused { .. }, _) => state.clone(),
         (Verdict::Verified, _) => BedState::Present { last: at },
         (Verdict::Absent, BedState::Missing { rounds, first, last }) => {
             if at.since(*last) >= policy.absent_spacing {

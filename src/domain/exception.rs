@@ -20,6 +20,8 @@ pub enum ExceptionKind {
     PresentationAttack,
     /// 未能核实: several rounds without a usable view.
     NotVerified,
+    /// 事后补假: a reason for an absence that was reported only after the absence was seen.
+    RetroactiveLeave,
 }
 
 impl ExceptionKind {
@@ -30,6 +32,7 @@ impl ExceptionKind {
             ExceptionKind::WrongBed => "wrong_bed",
             ExceptionKind::PresentationAttack => "presentation_attack",
             ExceptionKind::NotVerified => "not_verified",
+            ExceptionKind::RetroactiveLeave => "retroactive_leave",
         }
     }
 }

@@ -11,7 +11,7 @@
 //! enforces it; `tests/scenarios/*.txt` tell the stories.
 //!
 //! ```text
-//!  roster ──► patrol: a round is drawn ──► Look ──► Sighting ──► verify: Glance ──► verdict
+//!  facts ──► roster ──► patrol: a round is drawn ──► Look ──► Sighting ──► verify: Glance ──► verdict
 //!                                                                                     │
 //!             exception: raised, confirmed, ended ◄── bed: what the verdicts add up to ◄┘
 //! ```
@@ -19,12 +19,14 @@
 pub mod bed;
 pub mod challenge;
 pub mod exception;
+pub mod facts;
 pub mod liveness;
 pub mod operating;
 pub mod patrol;
 pub mod policy;
 pub mod roster;
 pub mod sighting;
+pub mod snapshot;
 pub mod verdict;
 pub mod verify;
 
@@ -186,7 +188,17 @@ impl Domain {
         let stays = &roster;
         self.beds.retain(|id, bed| stays.stay_in(id).is_some_and(|stay| stay.id == *bed.stay()));
         for stay in roster.stays() {
-            self.beds.entry(stay.bed.clone()).or_insert_with(|| Bed::new(stay.bed.clone(), stay.id.clone()));
+            let bed = self
+                .beds
+                .entry(stay.bed.clone())
+                .or_insert_with(|| Bed::new(stay.bed.clone(), stay.id.clone()));
+            if let Some(change) = bed.heard(&stay.away, &self.policy) {
+                self.effects.push_back(Effect::Report {
+                    finding: Finding::Exception(change),
+                    keep: None,
+                    remember: vec![Memory::Bed(bed.memory())],
+                });
+            }
         }
         self.roster = Some(roster);
     }

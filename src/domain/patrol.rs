@@ -274,8 +274,10 @@ impl Patrol {
             // The bed was emptied in the middle of the round: nothing is due any more.
             return self.conclude_one(now, roster, policy);
         };
+        let verdict = verdict.accounted_for(&stay.away, round.began, policy);
         let deciding = open.deciding(&verdict);
-        let keep = deciding.as_ref().map(|deciding| deciding.look).filter(|_| verdict != Verdict::Verified);
+        let is_fine = matches!(verdict, Verdict::Verified | Verdict::Excused { .. });
+        let keep = deciding.as_ref().map(|deciding| deciding.look).filter(|_| !is_fine);
         let result = CheckResult {
             round: round.number,
             bed: open.bed.clone(),
@@ -360,13 +362,14 @@ impl Open {
                 (Verdict::Mismatch | Verdict::WrongBed { .. }, Glance::Other { similarity, .. }) => {
                     (Some(*similarity), None)
                 }
-                (Verdict::Absent, Glance::Empty { .. })
+                (Verdict::Absent | Verdict::Excused { .. }, Glance::Empty { .. })
                 | (Verdict::FaceHidden, Glance::Hidden { .. })
                 | (Verdict::Inconclusive { .. }, _) => (None, None),
                 (
                     Verdict::Verified
                     | Verdict::NotLive { .. }
                     | Verdict::Absent
+                    | Verdict::Excused { .. }
                     | Verdict::FaceHidden
                     | Verdict::Mismatch
                     | Verdict::WrongBed { .. },

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, StayId};
 use crate::base::redact::Private;
+use crate::domain::facts::Away;
 
 /// One insured person's stay in one bed. Field names of the national interface: `mdtrt_id`, `adm_bed`, `psn_no`,
 /// `psn_name`.
@@ -16,6 +17,8 @@ pub struct Stay {
     pub psn_name: Private<String>,
     /// How many face templates of this person the agent holds.
     pub templates: usize,
+    /// Times away from the bed that somebody told us of, each with when we heard it.
+    pub away: Vec<Away>,
 }
 
 /// A belief about the whole ward, with the time it was *received*: an excuse heard later excuses nothing.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, StayId};
+use crate::domain::facts::{Account, Away, Excuse, account};
 use crate::domain::liveness::Cue;
 use crate::domain::policy::Policy;
 use crate::domain::sighting::Reason;
@@ -17,6 +18,8 @@ pub enum Verdict {
     Verified,
     /// 不在床: every look showed the empty bed.
     Absent,
+    /// 有据离床: every look showed the empty bed, and the reason was known before the check was due.
+    Excused { excuse: Excuse },
     /// 在床未露脸: somebody lies there, no face could be seen.
     FaceHidden,
     /// 人证不符: somebody else lies there, in at least two looks.
@@ -35,6 +38,7 @@ impl Verdict {
         match self {
             Verdict::Verified => "Verified",
             Verdict::Absent => "Absent",
+            Verdict::Excused { .. } => "Excused",
             Verdict::FaceHidden => "FaceHidden",
             Verdict::Mismatch => "Mismatch",
             Verdict::WrongBed { .. } => "WrongBed",
@@ -48,6 +52,7 @@ impl Verdict {
         match self {
             Verdict::Verified => "已核实",
             Verdict::Absent => "不在床",
+            Verdict::Excused { .. } => "有据离床",
             Verdict::FaceHidden => "在床未露脸",
             Verdict::Mismatch => "人证不符",
             Verdict::WrongBed { .. } => "床位不符",
@@ -122,6 +127,16 @@ pub fn conclude(glances: &[Glance], last: bool, policy: &Policy) -> Option<Verdi
     } else {
         Verdict::Inconclusive { reason: commonest(&reasons).unwrap_or(Reason::Contradictory) }
     })
+}
+
+impl Verdict {
+    /// An absence whose reason was heard before the check was due accuses nobody.
+    pub fn accounted_for(self, away: &[Away], due: Wall, policy: &Policy) -> Verdict {
+        match (&self, account(away, due, policy.excuse_grace)) {
+            (Verdict::Absent, Account::Excused(excuse)) => Verdict::Excused { excuse },
+            _ => self,
+        }
+    }
 }
 
 /// The patient whom at least `enough` of the looks agree on.

@@ -1,7 +1,6 @@
 //! A ward's roster as a CSV file, UTF-8 or GB18030, with the national field names or their Chinese headings.
 //!
-//! The text is decoded before it is split: 464 GBK characters have a separator as their second byte. What cannot be
-//! decoded is refused with its row, never replaced by `?`.
+//! Complaints name row, column and remedy, all at once.
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use crate::base::clock::Wall;
 use crate::base::files::{FileError, read_at_most, sha256_hex};
 use crate::base::ids::{BedId, StayId};
 use crate::base::redact::Private;
+use crate::hospital::text;
 
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_ROWS: usize = 10_000;
@@ -58,6 +58,11 @@ const COLUMNS: [Column; 6] = [
     Column { name: "enrol", aliases: &["参考照片"], required: false },
 ];
 
+/// SHA-256 of the file as it is now; `None` while it cannot be read.
+pub fn digest(path: &Path) -> Option<String> {
+    read_at_most(path, MOST_BYTES).ok().map(|bytes| sha256_hex(&bytes))
+}
+
 /// Reads a roster file.
 ///
 /// # Errors
@@ -65,27 +70,10 @@ const COLUMNS: [Column; 6] = [
 pub fn read(path: &Path, received: Wall) -> Result<RosterFile, RosterError> {
     let bytes = read_at_most(path, MOST_BYTES)?;
     let content = |complaints| RosterError::Content { path: path.to_owned(), complaints };
-    let text = decode(&bytes).map_err(|complaint| content(vec![complaint]))?;
+    let text = text::decode(&bytes)
+        .map_err(|complaint| content(vec![format!("{complaint}; save the file as \"CSV UTF-8\"")]))?;
     let entries = parse(&text).map_err(content)?;
     Ok(RosterFile { entries, digest: sha256_hex(&bytes), received })
-}
-
-/// UTF-8 (with or without mark) or GB18030.
-fn decode(bytes: &[u8]) -> Result<String, String> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let error = match std::str::from_utf8(bytes) {
-        Ok(text) => return Ok(text.to_owned()),
-        Err(error) => error,
-    };
-    if let Some(text) = encoding_rs::GB18030.decode_without_bom_handling_and_without_replacement(bytes) {
-        return Ok(text.into_owned());
-    }
-    let at = error.valid_up_to();
-    let row = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-    Err(format!(
-        "row {row}: byte 0x{:02X} at position {at} is neither UTF-8 nor GB18030; save the file as \"CSV UTF-8\"",
-        bytes[at]
-    ))
 }
 
 /// Rows of decoded text.
@@ -223,7 +211,7 @@ mod tests {
     #[test]
     fn chinese_headings_and_gb18030_are_read() {
         let (bytes, _, _) = encoding_rs::GB18030.encode(GOOD);
-        let entries = parse(&decode(&bytes).unwrap()).unwrap();
+        let entries = parse(&text::decode(&bytes).unwrap()).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1].psn_name.reveal(), "李四");
         assert_eq!(parse(GOOD).unwrap(), entries);
@@ -246,7 +234,7 @@ mod tests {
     fn a_missing_column_and_an_undecodable_byte_are_named() {
         let missing = parse("mdtrt_id,psn_no,psn_name\n").unwrap_err();
         assert!(missing[0].contains("adm_bed") && missing[0].contains("床号"), "{missing:?}");
-        let complaint = decode(b"mdtrt_id,adm_bed\nM1,\xFF\xFF\n").unwrap_err();
+        let complaint = text::decode(b"mdtrt_id,adm_bed\nM1,\xFF\xFF\n").unwrap_err();
         assert!(complaint.contains("row 2") && complaint.contains("0xFF"), "{complaint}");
     }
 }

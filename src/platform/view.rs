@@ -229,6 +229,7 @@ fn fill_result(bed: &mut BedRow, result: &CheckResult, now: Wall) {
         Verdict::NotLive { .. }
         | Verdict::Verified
         | Verdict::Absent
+        | Verdict::Excused { .. }
         | Verdict::FaceHidden
         | Verdict::Mismatch => {}
     }

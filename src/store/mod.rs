@@ -1,4 +1,5 @@
-//! What must survive: journal and outbox in one synced transaction, memory of the beds, sealed templates.
+//! What must survive: journal and outbox in one synced transaction, memory of the beds, sealed templates, and the facts
+//! behind the roster (a file of their own: they are forgotten with the stay, the journal is not).
 //!
 //! One SQLite file (WAL, `synchronous=FULL`) with one writer. A finding is durable when [`Journal::commit`] returns:
 //! event, sealed evidence, chain head and the domain's memory lie on the disk together or not at all. Under `NORMAL`
@@ -6,10 +7,12 @@
 //! forking (measured for the design).
 
 mod enrolled;
+mod facts;
 mod journal;
 mod keeper;
 mod schema;
 
 pub use enrolled::{Enrolled, EnrolledError, TemplateStore};
+pub use facts::{FactLog, FactLogError};
 pub use journal::{Commit, Journal, JournalError, Pending, Signer, Unsent};
 pub use keeper::{Gone, Keeper};

@@ -7,6 +7,7 @@ mod device;
 mod enrol;
 mod eval;
 mod look;
+mod roster;
 mod run;
 mod verify;
 
@@ -38,6 +39,8 @@ enum Command {
     Run(run::Run),
     /// 检查配置 · reports every problem of a configuration file.
     Check(run::Check),
+    /// 名册 · what is believed of the ward and why; takes rosters and HL7 messages.
+    Roster(roster::Roster),
     /// 人脸登记 · enrols the people of the roster from their reference pictures.
     Enrol(enrol::Enrol),
     /// 活体阈值标定 · films presentations before a camera and sets its liveness thresholds.
@@ -89,6 +92,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Demo(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),
         Command::Calibrate(command) => command.run(),
         Command::Device(command) => command.run(),

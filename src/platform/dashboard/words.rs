@@ -53,6 +53,7 @@ pub fn verdict(name: Option<&str>) -> Term {
     match name {
         Some("Verified") => term("已核实", "Verified", "verified"),
         Some("Absent") => term("不在床", "Absent", "absent"),
+        Some("Excused") => term("有据离床", "Excused", "verified"),
         Some("FaceHidden") => term("在床未露脸", "Face hidden", "hidden"),
         Some("Mismatch") => term("人证不符", "Mismatch", "mismatch"),
         Some("WrongBed") => term("床位不符", "Wrong bed", "wrongbed"),
@@ -107,6 +108,7 @@ pub fn kind(name: &str) -> Term {
         "impersonation" => term("疑似冒名住院", "Impersonation suspected", "mismatch"),
         "wrong_bed" => term("床位不符", "Wrong bed", "wrongbed"),
         "presentation_attack" => term("疑似照片或假体冒充", "Presentation attack suspected", "mismatch"),
+        "retroactive_leave" => term("事后补假", "Leave reported afterwards", "absent"),
         "not_verified" => term("多轮未能核实", "Not verified", "unclear"),
         "silence" => term("设备失联", "Device silent", "notdone"),
         "no_round" => term("未按时巡查", "Round missing", "notdone"),

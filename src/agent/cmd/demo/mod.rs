@@ -3,6 +3,7 @@
 //! Everything is the real thing (keys, certificates, TLS, database, nets, dashboard); only the people are made up and
 //! the hours are shortened to seconds.
 
+mod hospital;
 mod platform;
 mod show;
 mod ward;
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::agent::cmd::{assets, interrupted, tokio};
 use crate::agent::enrol_roster::enrol_roster;
 use crate::agent::{config, identity, tasks};
-use crate::base::clock::{Clock, Mono};
+use crate::base::clock::{Clock, Mono, Wall};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::write_owner_only;
 use crate::base::ids::{DeviceId, WardId};
@@ -25,6 +26,7 @@ use crate::domain::Finding;
 use crate::vision::eyes::Eyes;
 use crate::vision::watch::Watch;
 
+use hospital::Hospital;
 use platform::PlatformProcess;
 use show::Show;
 use ward::{Found, Pace};
@@ -70,17 +72,20 @@ impl Demo {
             .tempdir()
             .context("cannot make a temporary folder")?;
         let home = self.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
-        let (mut platform, settings, pace) = self.prepare(&std::path::absolute(home)?, &show).await?;
+        let (mut hospital, clock) = (Hospital::new().await?, Clock::system());
+        let (mut platform, settings, pace) =
+            self.prepare(&std::path::absolute(home)?, &hospital.address, &show).await?;
         let beds = ward::BEDS.len();
         show.step(5, &format!("巡查 {beds} 张床，三轮（小时缩为秒）· three rounds over {beds} beds, hours shortened to seconds"));
         let (stop, stopping) = supervise::shutdown();
         let (tap, findings) = mpsc::channel(1024);
-        let agent = tasks::run(settings, Clock::system(), Some(tap), stopping);
+        let agent = tasks::run(settings, clock.clone(), Some(tap), stopping);
         tokio::pin!(agent);
         let dashboard = platform.addresses.dashboard.clone();
         let limit = pace.round * (ROUNDS + MORE_ROUNDS + 2) as u32 + PATIENCE;
         let story = async {
-            let watched = tokio::time::timeout(limit, watch(findings, &show)).await;
+            hospital.leave(ward::ON_LEAVE.1, clock.now().wall, None).await?;
+            let watched = tokio::time::timeout(limit, watch(findings, &show, &mut hospital, &clock)).await;
             let mut found = watched.context("the rounds took too long on this machine")??;
             show.step(6, "核对监管平台 · comparing with the dashboard");
             let rows = platform::rows_like(&dashboard, &found).await;
@@ -109,6 +114,7 @@ impl Demo {
     async fn prepare(
         &self,
         home: &Path,
+        hl7: &str,
         show: &Show,
     ) -> anyhow::Result<(PlatformProcess, config::Settings, Pace)> {
         let assets = assets(self.assets.as_deref())?;
@@ -127,7 +133,7 @@ impl Demo {
         show.step(3, "加载模型并自检 · loading and proving the face pack");
         let models = self.models.as_deref().map(std::path::absolute).transpose()?;
         let settings_at = |pace| {
-            configure(&home.join("config.toml"), &ward::config(&assets, &state, models.as_deref(), pace))
+            configure(&home.join("config.toml"), &ward::config(&assets, &state, models.as_deref(), hl7, pace))
         };
         let settings = settings_at(Pace::of(Duration::ZERO, Duration::ZERO))?;
         let mut eyes = tasks::open_eyes(&settings)?;
@@ -167,11 +173,23 @@ fn configure(file: &Path, text: &str) -> anyhow::Result<config::Settings> {
 }
 
 /// Collects findings until every bed was checked in `ROUNDS` rounds, the last time without haste.
-async fn watch(mut findings: mpsc::Receiver<Finding>, show: &Show) -> anyhow::Result<Vec<Found>> {
+async fn watch(
+    mut findings: mpsc::Receiver<Finding>,
+    show: &Show,
+    hospital: &mut Hospital,
+    clock: &Clock,
+) -> anyhow::Result<Vec<Found>> {
+    let mut is_said = false;
     let mut found = ward::BEDS.iter().map(Found::nothing_yet).collect::<Vec<_>>();
     while let Some(finding) = findings.recv().await {
         for bed in &mut found {
             bed.take(&finding);
+        }
+        // Two rounds found the bed empty; now somebody writes a leave that began before them and ends before the third.
+        if !is_said && found.iter().any(|bed| bed.story.bed == ward::TOO_LATE.0 && bed.rounds == 2) {
+            let now = clock.now().wall;
+            hospital.leave(ward::TOO_LATE.1, Wall(now.0 - 3_600_000), Some(now)).await?;
+            is_said = true;
         }
         let rounds = found.iter().map(|bed| bed.rounds).min().unwrap_or(0);
         show.progress(found.iter().map(|bed| bed.rounds.min(ROUNDS)).sum(), ROUNDS * found.len() as u64);

@@ -16,7 +16,7 @@ pub struct BedStory {
     pub camera: &'static str,
     pub is_left: bool,
     pub story: (&'static str, &'static str),
-    pub expected: (&'static str, Option<ExceptionKind>),
+    pub expected: (&'static str, &'static [ExceptionKind]),
 }
 
 const fn bed(
@@ -25,39 +25,46 @@ const fn bed(
     is_left: bool,
     story: (&'static str, &'static str),
     verdict: &'static str,
-    exception: Option<ExceptionKind>,
+    exceptions: &'static [ExceptionKind],
 ) -> BedStory {
-    BedStory { bed, camera, is_left, story, expected: (verdict, exception) }
+    BedStory { bed, camera, is_left, story, expected: (verdict, exceptions) }
 }
 
-use ExceptionKind::{HangingBed, Impersonation, NotVerified, PresentationAttack, WrongBed};
+use ExceptionKind::{HangingBed, Impersonation, NotVerified, PresentationAttack, RetroactiveLeave, WrongBed};
 
 /// In the order of the roster.
-pub const BEDS: [BedStory; 13] = [
-    bed("01", "cam-1", true, ("本人在床，正面", "the patient, upright"), "Verified", None),
-    bed("02", "cam-1", false, ("本人在床，侧躺 90°", "the patient, lying at 90°"), "Verified", None),
-    bed("03", "cam-2", true, ("本人在床，斜躺 215°", "the patient, at an odd angle"), "Verified", None),
-    bed("04", "cam-2", false, ("连续数轮不在床", "absent over several rounds"), "Absent", Some(HangingBed)),
-    bed("05", "cam-3", true, ("他人冒名", "another person in the bed"), "Mismatch", Some(Impersonation)),
+pub const BEDS: [BedStory; 14] = [
+    bed("01", "cam-1", true, ("本人在床，正面", "the patient, upright"), "Verified", &[]),
+    bed("02", "cam-1", false, ("本人在床，侧躺 90°", "the patient, lying at 90°"), "Verified", &[]),
+    bed("03", "cam-2", true, ("本人在床，斜躺 215°", "the patient, at an odd angle"), "Verified", &[]),
+    bed(
+        "04",
+        "cam-2",
+        false,
+        ("连续数轮不在床，事后补假", "absent over several rounds, a leave reported afterwards"),
+        "Absent",
+        &[HangingBed, RetroactiveLeave],
+    ),
+    bed("05", "cam-3", true, ("他人冒名", "another person in the bed"), "Mismatch", &[Impersonation]),
     bed(
         "06",
         "cam-3",
         false,
         ("蒙头，看不到脸", "face hidden under the blanket"),
         "FaceHidden",
-        Some(NotVerified),
+        &[NotVerified],
     ),
-    bed("07", "cam-4", true, ("与 08 床对调", "swapped with bed 08"), "WrongBed", Some(WrongBed)),
-    bed("08", "cam-4", false, ("与 07 床对调", "swapped with bed 07"), "WrongBed", Some(WrongBed)),
-    bed("09", "cam-5", true, ("画面太暗", "picture too dark"), "Inconclusive", Some(NotVerified)),
-    bed("10", "cam-5", false, ("本人在床，头朝下", "the patient, upside down"), "Verified", None),
+    bed("07", "cam-4", true, ("与 08 床对调", "swapped with bed 08"), "WrongBed", &[WrongBed]),
+    bed("08", "cam-4", false, ("与 07 床对调", "swapped with bed 07"), "WrongBed", &[WrongBed]),
+    bed("09", "cam-5", true, ("画面太暗", "picture too dark"), "Inconclusive", &[NotVerified]),
+    bed("10", "cam-5", false, ("本人在床，头朝下", "the patient, upside down"), "Verified", &[]),
     bed(
         "11",
         "cam-6",
         true,
         ("枕上放打印照片", "a printed photo on the pillow"),
         "NotLive(still)",
-        Some(PresentationAttack),
+        &[PresentationAttack],
     ),
     bed(
         "12",
@@ -65,7 +72,7 @@ pub const BEDS: [BedStory; 13] = [
         false,
         ("枕上平板播放视频", "a tablet replays a video"),
         "NotLive(still)",
-        Some(PresentationAttack),
+        &[PresentationAttack],
     ),
     bed(
         "13",
@@ -73,14 +80,19 @@ pub const BEDS: [BedStory; 13] = [
         true,
         ("他人戴剪纸面具", "somebody wears a cut-out mask"),
         "NotLive(no_blink)",
-        Some(PresentationAttack),
+        &[PresentationAttack],
     ),
+    bed("14", "cam-8", true, ("事前请假（HL7）", "on leave, announced over HL7"), "Excused", &[]),
 ];
+
+/// Whose leave is announced, and whose is made up afterwards: bed and stay.
+pub const ON_LEAVE: (&str, &str) = ("14", "9999002611000014");
+pub const TOO_LATE: (&str, &str) = ("04", "9999002611000004");
 
 impl BedStory {
     /// What the table and the JSON call the expectation.
     pub fn expectation(&self) -> String {
-        name(self.expected.0, self.expected.1.into_iter())
+        name(self.expected.0, self.expected.1.iter().copied())
     }
 }
 
@@ -178,13 +190,13 @@ impl Pace {
 }
 
 /// The configuration a hospital would write, with the hours shortened to seconds.
-pub fn config(assets: &Path, state: &Path, models: Option<&Path>, pace: Pace) -> String {
+pub fn config(assets: &Path, state: &Path, models: Option<&Path>, hl7: &str, pace: Pace) -> String {
     let assets = std::path::absolute(assets).unwrap_or_else(|_| assets.to_owned());
     let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
     let mut text = format!(
         "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[match]\nfmr = \"1e-4\"\n\n[patrol]\n\
          every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"{}ms\"\nlook_timeout = \"{}ms\"\nbeds_at_once = {}\n\
-         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\n\n[liveness]\nwatch = \"{}ms\"\nblink_within = \"{}ms\"\n",
+         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\nexcuse_grace = \"10s\"\n\n[hl7]\nlisten = \"{hl7}\"\n\n[liveness]\nwatch = \"{}ms\"\nblink_within = \"{}ms\"\n",
         quoted(state),
         models.map(|models| format!("models = {}\n", quoted(models))).unwrap_or_default(),
         quoted(&assets.join("roster/ward-3a.csv")),

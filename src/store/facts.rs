@@ -1,0 +1,148 @@
+//! What hospital systems told us, as it came: one row for each fact, never changed, never removed before its stay is
+//! forgotten.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use crate::base::clock::Wall;
+use crate::base::files::{FileError, make_owner_only_folder};
+use crate::base::ids::StayId;
+use crate::base::sqlite::{self, Schema};
+use crate::domain::facts::{Change, Fact};
+
+const SCHEMA: Schema = Schema {
+    version: 1,
+    tables: "
+CREATE TABLE fact (
+    number      INTEGER PRIMARY KEY,
+    id          TEXT    NOT NULL UNIQUE,
+    stay        TEXT,
+    at_ms       INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL,
+    change      TEXT    NOT NULL
+) STRICT;
+",
+};
+
+/// Why facts cannot be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum FactLogError {
+    #[error("the fact log {path} failed: {cause}")]
+    Database { path: PathBuf, cause: rusqlite::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("fact {id} cannot be understood: {cause}")]
+    Content { id: String, cause: String },
+}
+
+/// The log, `facts.db` in the state folder.
+pub struct FactLog {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl FactLog {
+    /// # Errors
+    /// [`FactLogError`].
+    pub fn open(state: &Path) -> Result<FactLog, FactLogError> {
+        make_owner_only_folder(state)?;
+        let path = state.join("facts.db");
+        let connection = sqlite::open(&path, &SCHEMA)
+            .map_err(|cause| FactLogError::Database { path: path.clone(), cause })?;
+        Ok(FactLog { connection, path })
+    }
+
+    /// Appends what is not known yet; durable when this returns. How many facts were new.
+    ///
+    /// # Errors
+    /// [`FactLogError`]; then none of them was appended.
+    pub fn append(&mut self, facts: &[Fact]) -> Result<usize, FactLogError> {
+        let path = self.path.clone();
+        let failed = |cause| FactLogError::Database { path: path.clone(), cause };
+        let transaction = self.connection.transaction().map_err(failed)?;
+        let mut new = 0;
+        for fact in facts {
+            let change = serde_json::to_string(&fact.change)
+                .map_err(|error| FactLogError::Content { id: fact.id.clone(), cause: error.to_string() })?;
+            let stay = fact.stay.as_ref().map(StayId::as_str);
+            new += transaction
+                .execute(
+                    "INSERT OR IGNORE INTO fact (id, stay, at_ms, received_ms, change) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![fact.id, stay, fact.at.0, fact.received.0, change],
+                )
+                .map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+        Ok(new)
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// [`FactLogError`].
+    pub fn len(&self) -> Result<usize, FactLogError> {
+        self.connection
+            .query_row("SELECT count(*) FROM fact", [], |row| row.get::<_, i64>(0))
+            .map(|count| usize::try_from(count).unwrap_or(0))
+            .map_err(|cause| FactLogError::Database { path: self.path.clone(), cause })
+    }
+
+    /// All of them, in the order in which they came.
+    ///
+    /// # Errors
+    /// [`FactLogError`].
+    pub fn all(&self) -> Result<Vec<Fact>, FactLogError> {
+        let failed = |cause| FactLogError::Database { path: self.path.clone(), cause };
+        let mut query = self
+            .connection
+            .prepare("SELECT id, stay, at_ms, received_ms, change FROM fact ORDER BY number")
+            .map_err(failed)?;
+        let rows = query
+            .query_map([], |row| {
+                let stay: Option<String> = row.get(1)?;
+                Ok((
+                    row.get::<_, String>(0)?,
+                    stay,
+                    Wall(row.get(2)?),
+                    Wall(row.get(3)?),
+                    row.get::<_, String>(4)?,
+                ))
+            })
+            .map_err(failed)?;
+        rows.map(|row| {
+            let (id, stay, at, received, change) = row.map_err(failed)?;
+            let content = |cause: String| FactLogError::Content { id: id.clone(), cause };
+            let change: Change = serde_json::from_str(&change).map_err(|error| content(error.to_string()))?;
+            let stay = stay.map(StayId::new).transpose().map_err(|error| content(error.to_string()))?;
+            Ok(Fact { id, stay, at, received, change })
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::redact::Private;
+    use crate::domain::facts::Excuse;
+
+    #[test]
+    fn facts_come_back_as_they_were_and_a_repetition_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let stay = Some(StayId::new("S1").unwrap());
+        let left = Change::Left { excuse: Excuse::Leave, until: Some(Wall(9)) };
+        let merged = Change::Merged { psn_no: Private::new("a".into()), into: Private::new("b".into()) };
+        let fact =
+            |id: &str, stay, change| Fact { id: id.into(), stay, at: Wall(1), received: Wall(2), change };
+        let facts = [fact("1", stay.clone(), left), fact("2", None, merged)];
+        let mut log = FactLog::open(folder.path()).unwrap();
+        assert_eq!(log.append(&facts).unwrap(), 2);
+        let again = Fact { received: Wall(99), ..facts[0].clone() };
+        assert_eq!(log.append(&[again, fact("3", stay, Change::Returned)]).unwrap(), 1);
+        drop(log);
+        let found = FactLog::open(folder.path()).unwrap().all().unwrap();
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[..2], facts);
+    }
+}
