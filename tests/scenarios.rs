@@ -80,7 +80,7 @@ fn bed(text: &str) -> BedId {
 
 impl Story {
     fn new() -> Story {
-        let face = FaceRule { fmr: "1e-3".into(), match_at: 0.7, differs_below: 0.6 };
+        let face = FaceRule { fmr: "1e-3".into(), match_at: 0.7, differs_below: 0.6, typical: None };
         Story {
             policy: Policy::ordinary(face),
             stays: Vec::new(),
@@ -239,7 +239,10 @@ impl Story {
         };
         let face = |claimed: f32, other: Option<(&str, f32)>, quality| {
             let nearest_other = other.map(|(stay, similarity)| (StayId::new(stay).unwrap(), similarity));
-            Scene::Faces { count: 1, best: FaceSeen { quality, claimed: Some(claimed), nearest_other } }
+            Scene::Faces {
+                count: 1,
+                best: FaceSeen { quality, claimed: Some(claimed), nearest_other, common: None },
+            }
         };
         let no_face = |changed| Scene::NoFace { occupancy: Occupancy::Changed(changed) };
         let shown = self.shows.get(bed).map_or("nothing", String::as_str);

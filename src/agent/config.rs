@@ -261,8 +261,12 @@ impl Check<'_> {
 
 fn mean(raw: RawConfig, base: &Path, check: &mut Check<'_>) -> Settings {
     let heartbeat_default = Duration::from_secs(60);
-    let mut patrol =
-        Policy::ordinary(FaceRule { fmr: raw.matching.fmr.clone(), match_at: 1.0, differs_below: 0.0 });
+    let mut patrol = Policy::ordinary(FaceRule {
+        fmr: raw.matching.fmr.clone(),
+        match_at: 1.0,
+        differs_below: 0.0,
+        typical: None,
+    });
     let RawPatrol { every, jitter, check_within, looks, look_spacing, look_timeout, .. } = raw.patrol;
     let RawPatrol { absent_rounds, absent_spacing, unproven_rounds, excuse_grace, .. } = raw.patrol;
     let RawPatrol { beds_at_once, heartbeat, .. } = raw.patrol;

@@ -181,7 +181,7 @@ impl Ward {
 
     /// Whether the file, or `bedcheck roster import` beside this program, brought something new.
     fn look_around(&mut self, now: Wall) -> bool {
-        let from_outside = match self.log.len().map(|known| known > self.facts.len()) {
+        let from_outside = match self.log.count().map(|known| known > self.facts.len()) {
             Ok(more) => more && self.read_again(),
             Err(error) => {
                 warn!(%error, "The fact log cannot be read.");

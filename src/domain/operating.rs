@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn card() -> FaceRule {
-        FaceRule { fmr: "1e-3".into(), match_at: 0.40, differs_below: 0.2 }
+        FaceRule { fmr: "1e-3".into(), match_at: 0.40, differs_below: 0.2, typical: None }
     }
 
     /// Evenly spread over a tail up to `top`.

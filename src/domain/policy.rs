@@ -53,6 +53,9 @@ pub struct FaceRule {
     /// Similarity below which they are surely two people; between the two nothing is claimed, so that a bad
     /// picture of an honest patient does not become an accusation.
     pub differs_below: f32,
+    /// Similarity of two strangers on average, where the card says it: what a face has in common with everybody in the
+    /// ward beyond this speaks for nobody.
+    pub typical: Option<f32>,
 }
 
 /// What a picture of a face must have before its scores are believed.

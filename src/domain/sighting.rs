@@ -55,6 +55,16 @@ pub struct FaceSeen {
     pub claimed: Option<f32>,
     /// The most similar *other* person of the roster.
     pub nearest_other: Option<(StayId, f32)>,
+    /// Mean similarity to all other people of the roster, where they are enough for a mean.
+    pub common: Option<f32>,
+}
+
+impl FaceSeen {
+    /// Similarity to the person expected, less what this face has in common with everybody (score normalisation by
+    /// mean subtraction): some faces are a little like all others.
+    pub fn distinctive(&self, claimed: f32, typical: Option<f32>) -> f32 {
+        claimed - self.common.zip(typical).map_or(0.0, |(common, typical)| (common - typical).max(0.0))
+    }
 }
 
 /// Measurements of one face; ranges as in `QualityRule`.

@@ -159,7 +159,7 @@ mod tests {
     use crate::domain::policy::FaceRule;
 
     fn policy() -> Policy {
-        Policy::ordinary(FaceRule { fmr: "1e-3".into(), match_at: 0.7, differs_below: 0.6 })
+        Policy::ordinary(FaceRule { fmr: "1e-3".into(), match_at: 0.7, differs_below: 0.6, typical: None })
     }
 
     fn other(who: Option<&str>) -> Glance {

@@ -48,7 +48,7 @@ pub struct Proof {
 /// | several faces, none of them expected | `Unusable(SeveralFaces)`: a visitor is no impostor |
 /// | poor picture of another face, or its mouth covered | `Unusable(...)` |
 /// | face of another patient of the ward | `Other` with name |
-/// | face surely different | `Other` |
+/// | face surely different, less what it has in common with everybody | `Other` |
 /// | between the thresholds | `Unusable(UncertainMatch)` |
 pub fn judge(sighting: &Sighting, stay: &Stay, policy: &Policy) -> Glance {
     match &sighting.scene {
@@ -104,7 +104,9 @@ fn judge_face(count: usize, face: &FaceSeen, stay: &Stay, sighting: &Sighting, p
         Some((who, similarity)) if *similarity >= policy.face.match_at => {
             Glance::Other { similarity: claimed, who: Some(who.clone()) }
         }
-        _ if claimed < policy.face.differs_below => Glance::Other { similarity: claimed, who: None },
+        _ if face.distinctive(claimed, policy.face.typical) < policy.face.differs_below => {
+            Glance::Other { similarity: claimed, who: None }
+        }
         _ => Glance::Unusable(Reason::UncertainMatch),
     }
 }

@@ -81,7 +81,7 @@ impl FactLog {
     ///
     /// # Errors
     /// [`FactLogError`].
-    pub fn len(&self) -> Result<usize, FactLogError> {
+    pub fn count(&self) -> Result<usize, FactLogError> {
         self.connection
             .query_row("SELECT count(*) FROM fact", [], |row| row.get::<_, i64>(0))
             .map(|count| usize::try_from(count).unwrap_or(0))

@@ -9,6 +9,9 @@ use crate::vision::manifest::Metric;
 /// One vector of one person; counts as a face in law and is never printed.
 pub type Template = Private<Vec<f32>>;
 
+/// People whose mean similarity says how much a face has in common with everybody.
+const ENOUGH_OTHERS: usize = 8;
+
 /// Templates by stay.
 #[derive(Clone, Debug)]
 pub struct Gallery {
@@ -73,6 +76,13 @@ impl Gallery {
         found
     }
 
+    /// Mean similarity to everybody besides `stay`; `None` where that is a handful of people.
+    pub fn common(&self, probe: &[f32], stay: &StayId) -> Option<f32> {
+        let others = self.people.keys().filter(|other| *other != stay);
+        let scores: Vec<f32> = others.filter_map(|other| self.similarity(probe, other)).collect();
+        (scores.len() >= ENOUGH_OTHERS).then(|| scores.iter().sum::<f32>() / scores.len() as f32)
+    }
+
     /// The most similar person besides `stay`.
     pub fn nearest_other(&self, probe: &[f32], stay: &StayId) -> Option<(StayId, f32)> {
         self.people
@@ -102,5 +112,18 @@ mod tests {
         gallery.enrol(stay("D"), Private::new(vec![0.0, 0.1]));
         let twins = gallery.duplicates(0.9);
         assert_eq!((twins.len(), &twins[0].0, &twins[0].1), (1, &stay("A"), &stay("D")));
+    }
+
+    #[test]
+    fn what_a_face_has_in_common_with_a_handful_is_not_said() {
+        let stay = |id: usize| StayId::new(format!("S{id}")).unwrap();
+        let mut gallery = Gallery::new(Metric::Euclidean);
+        for id in 0..ENOUGH_OTHERS {
+            gallery.enrol(stay(id), Private::new(vec![id as f32 / 10.0]));
+        }
+        assert_eq!(gallery.common(&[0.0], &stay(0)), None);
+        gallery.enrol(stay(99), Private::new(vec![0.9]));
+        let common = gallery.common(&[0.0], &stay(99)).unwrap();
+        assert!((common - 0.65).abs() < 1e-6, "{common}");
     }
 }

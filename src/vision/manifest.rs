@@ -304,7 +304,8 @@ impl Manifest {
         })?;
         let match_at = embedder.metric.of(point.threshold);
         let differs_below = embedder.metric.of(embedder.differs).min(match_at);
-        Ok(FaceRule { fmr: fmr.to_owned(), match_at, differs_below })
+        let typical = self.embedder.impostors.map(|impostors| impostors.mean);
+        Ok(FaceRule { fmr: fmr.to_owned(), match_at, differs_below, typical })
     }
 
     /// Refuses a pilot pack where people can be accused by it.

@@ -98,7 +98,7 @@ mod tests {
     fn a_roster_of_people_who_look_alike_raises_the_threshold_for_strangers_of_their_kind() {
         let set = people(1.5);
         let members: Vec<&Sample> = set.iter().collect();
-        let card = FaceRule { fmr: "1e-2".into(), match_at: 0.8, differs_below: 0.2 };
+        let card = FaceRule { fmr: "1e-2".into(), match_at: 0.8, differs_below: 0.2, typical: None };
         let before = all_pairs(&members, Metric::Cosine).fmr_at(card.match_at).value;
         let after = after_calibration(&members, Metric::Cosine, &card, None).value;
         assert!(after < before / 5.0, "{before} -> {after}");
