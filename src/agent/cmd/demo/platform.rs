@@ -91,8 +91,9 @@ impl PlatformProcess {
             self.addresses.devices.as_ref(),
             "--institution".as_ref(),
             "示范医院".as_ref(),
+            // Longer than a round of the slowest pace: the platform expects the next one within twice of it at the latest.
             "--round-every".as_ref(),
-            "8s".as_ref(),
+            "3m".as_ref(),
             "--out".as_ref(),
             bundle.as_os_str(),
         ])
