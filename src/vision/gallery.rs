@@ -124,6 +124,6 @@ mod tests {
         assert_eq!(gallery.common(&[0.0], &stay(0)), None);
         gallery.enrol(stay(99), Private::new(vec![0.9]));
         let common = gallery.common(&[0.0], &stay(99)).unwrap();
-        assert!((common - 0.65).abs() < 1e-6, "{common}");
+        assert!((common - 0.825).abs() < 1e-6, "{common}");
     }
 }
