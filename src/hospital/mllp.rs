@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 use crate::base::clock::Wall;
 use crate::base::supervise::{self, Stopping};
 use crate::hospital::adt::{Header, MOST_BYTES, Refused};
+use crate::net::server::accept;
 
 const START: u8 = 0x0B;
 const END: [u8; 2] = [0x1C, 0x0D];
@@ -38,22 +39,7 @@ pub trait Taker: Clone + Send + Sync + 'static {
 /// Serves until shutdown. Only addresses in `allowed` are listened to; loopback always is.
 pub async fn serve(listener: TcpListener, allowed: Vec<IpAddr>, taker: impl Taker, mut stopping: Stopping) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stopping.begun() => return,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, "Cannot accept an HL7 connection; will try again.");
-                if stopping.begun_within(Duration::from_millis(200)).await {
-                    return;
-                }
-                continue;
-            }
-        };
+    while let Some((stream, peer, place)) = accept(&listener, &places, &mut stopping).await {
         let from = peer.ip().to_canonical();
         if !from.is_loopback() && !allowed.contains(&from) {
             warn!(%from, "An HL7 connection was refused; add the address to hl7.allow if it is the hospital's.");

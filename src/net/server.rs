@@ -1,6 +1,7 @@
 //! HTTP server with limits, over TLS for devices and in the clear on loopback for people.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
@@ -47,6 +48,29 @@ pub async fn listen(address: &str) -> io::Result<TcpListener> {
     })
 }
 
+/// The next connection, as soon as one of `places` is free, which it holds; `None` at shutdown.
+pub async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    stopping: &mut Stopping,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.begun() => return None,
+        };
+        match accepted {
+            Ok((stream, peer)) => return Some((stream, peer, place)),
+            // Out of file handles: waiting is the only thing that helps.
+            Err(error) => warn!(%error, "Cannot accept a connection; will try again."),
+        }
+        if stopping.begun_within(Duration::from_millis(200)).await {
+            return None;
+        }
+    }
+}
+
 /// Serves `router` until shutdown; with `tls`, only to clients that pass its handshake.
 pub async fn serve(
     listener: TcpListener,
@@ -55,23 +79,7 @@ pub async fn serve(
     mut stopping: Stopping,
 ) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stopping.begun() => return,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file handles: waiting is the only thing that helps.
-                warn!(%error, "Cannot accept a connection; will try again.");
-                if stopping.begun_within(Duration::from_millis(200)).await {
-                    return;
-                }
-                continue;
-            }
-        };
+    while let Some((stream, _, place)) = accept(&listener, &places, &mut stopping).await {
         let (tls, router, stopping) = (tls.clone(), router.clone(), stopping.clone());
         supervise::task("connection", async move {
             let _place = place;
