@@ -110,14 +110,24 @@ impl Ward {
     pub fn hear(&mut self, bytes: &[u8], now: Wall) -> Result<(Vec<u8>, bool), FactLogError> {
         let (header, read) = adt::read(bytes, now, &self.id);
         let new = match &read {
-            Ok(Adt::Facts(facts)) => self.keep(facts.clone())? > 0,
-            Ok(Adt::Ignored(_)) => false,
+            Ok(adt) => self.take(adt)?,
             Err(refused) => {
                 warn!(code = refused.code, reason = %refused.text, "An HL7 message was refused.");
                 false
             }
         };
         Ok((acknowledge(&header, read.as_ref().map(|_| ()), now), new))
+    }
+
+    /// Takes what a message said; whether that was new.
+    ///
+    /// # Errors
+    /// [`FactLogError`].
+    pub fn take(&mut self, adt: &Adt) -> Result<bool, FactLogError> {
+        match adt {
+            Adt::Facts(facts) => Ok(self.keep(facts.clone())? > 0),
+            Adt::Ignored(_) => Ok(false),
+        }
     }
 
     /// Who should lie where now. Where two stays claim one bed, the later arrival has it.

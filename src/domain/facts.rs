@@ -212,11 +212,6 @@ pub fn fold<'fact>(facts: impl IntoIterator<Item = &'fact Fact>) -> BTreeMap<Sta
     stays.into_iter().map(|(stay, facts)| (stay.clone(), person(history(facts)))).collect()
 }
 
-/// What was believed at `known`: facts received later do not count.
-pub fn believed(facts: &[Fact], known: Wall) -> BTreeMap<StayId, StayHistory> {
-    fold(facts.iter().filter(|fact| fact.received <= known))
-}
-
 fn history(mut facts: Vec<&Fact>) -> StayHistory {
     // At one moment things happen before they are cancelled, and an admission comes first.
     facts.sort_by_key(|fact| {
@@ -375,7 +370,8 @@ mod tests {
         assert_eq!(account(27), Account::None, "back again");
         assert_eq!(account(43), Account::Retroactive(Excuse::Examination));
         assert_eq!(account(47), Account::Excused(Excuse::Examination));
-        let then = believed(&facts, Wall(43 * HOUR)).into_values().next().unwrap();
+        let heard = facts.iter().filter(|fact| fact.received <= Wall(43 * HOUR));
+        let then = fold(heard).into_values().next().unwrap();
         assert_eq!(super::account(&then.away, Wall(43 * HOUR), Duration::ZERO), Account::None);
     }
 

@@ -12,6 +12,15 @@ pub type Template = Private<Vec<f32>>;
 /// People whose mean similarity says how much a face has in common with everybody.
 const ENOUGH_OTHERS: usize = 8;
 
+/// How like a face is to everybody but the person expected.
+#[derive(Clone, Debug)]
+pub struct Others {
+    /// The most similar of them.
+    pub nearest: Option<(StayId, f32)>,
+    /// Mean similarity; `None` where they are a handful of people.
+    pub common: Option<f32>,
+}
+
 /// Templates by stay.
 #[derive(Clone, Debug)]
 pub struct Gallery {
@@ -76,20 +85,17 @@ impl Gallery {
         found
     }
 
-    /// Mean similarity to everybody besides `stay`; `None` where that is a handful of people.
-    pub fn common(&self, probe: &[f32], stay: &StayId) -> Option<f32> {
+    /// Compares with everybody besides `stay`, once each.
+    pub fn others(&self, probe: &[f32], stay: &StayId) -> Others {
         let others = self.people.keys().filter(|other| *other != stay);
-        let scores: Vec<f32> = others.filter_map(|other| self.similarity(probe, other)).collect();
-        (scores.len() >= ENOUGH_OTHERS).then(|| scores.iter().sum::<f32>() / scores.len() as f32)
-    }
-
-    /// The most similar person besides `stay`.
-    pub fn nearest_other(&self, probe: &[f32], stay: &StayId) -> Option<(StayId, f32)> {
-        self.people
-            .keys()
-            .filter(|other| *other != stay)
-            .filter_map(|other| Some((other.clone(), self.similarity(probe, other)?)))
-            .max_by(|a, b| a.1.total_cmp(&b.1))
+        let scores: Vec<_> =
+            others.filter_map(|other| Some((other, self.similarity(probe, other)?))).collect();
+        let nearest = scores.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let mean = || scores.iter().map(|(_, score)| score).sum::<f32>() / scores.len() as f32;
+        Others {
+            nearest: nearest.map(|(other, score)| ((*other).clone(), *score)),
+            common: (scores.len() >= ENOUGH_OTHERS).then(mean),
+        }
     }
 }
 
@@ -105,7 +111,7 @@ mod tests {
         gallery.enrol(stay("A"), Private::new(vec![0.0, 0.2]));
         gallery.enrol(stay("B"), Private::new(vec![1.0, 0.0]));
         assert!((gallery.similarity(&[0.0, 0.1], &stay("A")).unwrap() - 0.95).abs() < 1e-6);
-        assert_eq!(gallery.nearest_other(&[0.0, 0.0], &stay("A")).unwrap().0, stay("B"));
+        assert_eq!(gallery.others(&[0.0, 0.0], &stay("A")).nearest.unwrap().0, stay("B"));
         assert_eq!(gallery.similarity(&[0.0, 0.0], &stay("C")), None);
         assert_eq!(gallery.impostors().len(), 3);
         assert!(gallery.duplicates(0.9).is_empty());
@@ -121,9 +127,9 @@ mod tests {
         for id in 0..ENOUGH_OTHERS {
             gallery.enrol(stay(id), Private::new(vec![id as f32 / 10.0]));
         }
-        assert_eq!(gallery.common(&[0.0], &stay(0)), None);
+        assert_eq!(gallery.others(&[0.0], &stay(0)).common, None);
         gallery.enrol(stay(99), Private::new(vec![0.9]));
-        let common = gallery.common(&[0.0], &stay(99)).unwrap();
+        let common = gallery.others(&[0.0], &stay(99)).common.unwrap();
         assert!((common - 0.825).abs() < 1e-6, "{common}");
     }
 }

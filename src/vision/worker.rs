@@ -182,8 +182,9 @@ fn crop(zone: &Picture) -> Option<Private<Vec<u8>>> {
 }
 
 fn face_seen(quality: FaceQuality, probe: &[f32], gallery: &Gallery, stay: &StayId) -> FaceSeen {
-    let (claimed, nearest_other) = (gallery.similarity(probe, stay), gallery.nearest_other(probe, stay));
-    FaceSeen { quality, claimed, nearest_other, common: gallery.common(probe, stay) }
+    let others = gallery.others(probe, stay);
+    let claimed = gallery.similarity(probe, stay);
+    FaceSeen { quality, claimed, nearest_other: others.nearest, common: others.common }
 }
 
 /// What one zone shows with regard to one person.

@@ -67,7 +67,7 @@ fn measure(watch: &Stopwatch, eyes: &mut Eyes, bytes: &[u8], start_up: f64) -> a
     let (pipeline, nets) = subject.pipeline_and_nets(watch)?;
     let detect = watch.median(|| subject.detect())?;
     let embed = watch.median(|| Ok(subject.eyes.embed(&subject.face)?))?;
-    let matching = watch.median(|| Ok(subject.gallery.nearest_other(&subject.probe, &subject.anybody)))?;
+    let matching = watch.median(|| Ok(subject.gallery.others(&subject.probe, &subject.anybody)))?;
     let pad = watch.median(|| Ok(subject.eyes.liveness(&subject.picture, &subject.face.mesh)?))?;
     let bare: Vec<f64> = (0..subject.tensors.len())
         .map(|at| watch.median(|| subject.bare_net(at)))

@@ -152,6 +152,9 @@ impl Roster {
         let (mut new, mut refused) = (0, 0);
         for (number, message) in adt::messages(&bytes).enumerate() {
             let (_, read) = adt::read(message, now, &ward.id);
+            if let Ok(adt) = &read {
+                new += usize::from(ward.take(adt).map_err(Ending::failed)?);
+            }
             match read {
                 Err(reason) => {
                     refused += 1;
@@ -160,7 +163,7 @@ impl Roster {
                 Ok(Adt::Ignored(reason)) => {
                     say(format!("第 {} 条忽略 · message {} ignored: {reason}", number + 1, number + 1));
                 }
-                Ok(Adt::Facts(_)) => new += usize::from(ward.hear(message, now).map_err(Ending::failed)?.1),
+                Ok(Adt::Facts(_)) => {}
             }
         }
         say(format!("新增 {new} 条，拒绝 {refused} 条 · {new} new messages, {refused} refused"));

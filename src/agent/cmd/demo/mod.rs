@@ -84,7 +84,7 @@ impl Demo {
         let dashboard = platform.addresses.dashboard.clone();
         let limit = pace.round * (ROUNDS + MORE_ROUNDS + 2) as u32 + PATIENCE;
         let story = async {
-            hospital.leave(ward::ON_LEAVE.1, clock.now().wall, None).await?;
+            hospital.leave(ward::ON_LEAVE, clock.now().wall, None).await?;
             let watched = tokio::time::timeout(limit, watch(findings, &show, &mut hospital, &clock)).await;
             let mut found = watched.context("the rounds took too long on this machine")??;
             show.step(6, "核对监管平台 · comparing with the dashboard");

@@ -85,8 +85,8 @@ pub const BEDS: [BedStory; 14] = [
     bed("14", "cam-8", true, ("事前请假（HL7）", "on leave, announced over HL7"), "Excused", &[]),
 ];
 
-/// Whose leave is announced, and whose is made up afterwards: bed and stay.
-pub const ON_LEAVE: (&str, &str) = ("14", "9999002611000014");
+/// The stay whose leave is announced, and bed and stay for which one is made up afterwards.
+pub const ON_LEAVE: &str = "9999002611000014";
 pub const TOO_LATE: (&str, &str) = ("04", "9999002611000004");
 
 impl BedStory {
