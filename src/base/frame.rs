@@ -14,6 +14,54 @@ pub enum Origin {
     Synthetic,
 }
 
+/// What keeps a camera from showing its ward. Such a look proves nothing and accuses nobody of being away; the camera
+/// itself is the finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tamper {
+    /// 镜头被遮挡
+    Covered,
+    /// 画面失焦
+    Defocused,
+    /// 摄像头被移动
+    Moved,
+    /// 画面冻结
+    Frozen,
+    /// 画面循环播放
+    Looped,
+    /// 控制指令无响应: the picture does not follow a change of the camera's own controls.
+    Unresponsive,
+    /// 虚拟摄像头
+    Virtual,
+}
+
+impl Tamper {
+    pub fn chinese(self) -> &'static str {
+        match self {
+            Tamper::Covered => "镜头被遮挡",
+            Tamper::Defocused => "画面失焦",
+            Tamper::Moved => "摄像头被移动",
+            Tamper::Frozen => "画面冻结",
+            Tamper::Looped => "画面循环播放",
+            Tamper::Unresponsive => "控制指令无响应",
+            Tamper::Virtual => "虚拟摄像头",
+        }
+    }
+
+    /// The name in code, tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tamper::Covered => "covered",
+            Tamper::Defocused => "defocused",
+            Tamper::Moved => "moved",
+            Tamper::Frozen => "frozen",
+            Tamper::Looped => "looped",
+            Tamper::Unresponsive => "unresponsive",
+            Tamper::Virtual => "virtual",
+        }
+    }
+}
+
 /// An 8-bit RGB picture, row by row, `width * height * 3` bytes.
 #[derive(Clone)]
 pub struct Picture {
@@ -98,6 +146,8 @@ pub struct Frame {
     pub number: u64,
     pub taken: Now,
     pub origin: Origin,
+    /// What the camera's watch makes of its latest pictures.
+    pub tamper: Option<Tamper>,
     pub picture: Picture,
 }
 

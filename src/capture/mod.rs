@@ -50,7 +50,7 @@ pub fn film(camera: &mut dyn Camera, id: &CameraId, slot: &Slot, clock: &Clock, 
                 }
                 number += 1;
                 let (camera, taken, origin) = (id.clone(), clock.now(), camera.origin());
-                slot.put(Frame { camera, number, taken, origin, picture });
+                slot.put(Frame { camera, number, taken, origin, tamper: None, picture });
             }
             Err(error) => {
                 failing = true;
