@@ -14,7 +14,7 @@ use bedcheck::base::redact::Private;
 use bedcheck::base::supervise::{self, Stop};
 use bedcheck::domain::Finding;
 use bedcheck::domain::exception::{ExceptionChange, ExceptionKind, Move};
-use bedcheck::domain::patrol::{DueCheck, RoundPlan};
+use bedcheck::domain::round::{DueCheck, RoundPlan};
 use bedcheck::domain::verdict::{CheckResult, Verdict};
 use bedcheck::net::client::Client;
 use bedcheck::net::tls::Identity;
@@ -188,6 +188,7 @@ fn round() -> Commit {
         bed: BedId::new(bed).unwrap(),
         stay: StayId::new(stay).unwrap(),
         masked_name: "张**".into(),
+        tickets: 1,
     };
     commit(Report::Finding(Finding::RoundBegun(RoundPlan {
         round: 7,
@@ -195,6 +196,10 @@ fn round() -> Commit {
         until: NOW.plus(Duration::from_secs(60)),
         next_by: NOW.plus(Duration::from_secs(600)),
         due: vec![due("04", "S4"), due("05", "S5")],
+        spared: vec![],
+        slot: None,
+        order: None,
+        revealed: None,
     })))
 }
 
@@ -306,6 +311,7 @@ async fn a_box_restored_from_a_snapshot_goes_on_in_a_new_chain_under_a_case() {
             written: Default::default(),
             clock: fixed(),
             backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
+            orders: tokio::sync::mpsc::channel(4).0,
         };
         let task = supervise::task("deliver", deliver.run(stopping));
         while keeper.ask(|journal| journal.pending()).await.unwrap().unwrap().rows > 0 {

@@ -85,8 +85,14 @@ fn journal(folder: &std::path::Path) -> Journal {
         evidence_key: seal::key_pair().1,
     };
     let mut journal = Journal::open(&folder.join("journal.db"), signer).unwrap();
-    let report =
-        Report::Beat(Beat { rounds_done: 0, unsent: 0, cameras: vec![], stored_faces: 0, operating: None });
+    let report = Report::Beat(Beat {
+        rounds_done: 0,
+        unsent: 0,
+        cameras: vec![],
+        stored_faces: 0,
+        operating: None,
+        commitment: None,
+    });
     let commit = Commit { at: Now::default(), report, crop: None, remember: vec![] };
     journal.commit(vec![commit]).unwrap();
     journal
@@ -115,6 +121,7 @@ fn receipt(device: &str, key: &SigningKey) -> String {
         head: Head { epoch: "e".into(), seq: 1, link: NO_LINK.into() },
         received: Wall(0),
         results: vec![],
+        orders: vec![],
     };
     let receipt = Envelope::sign(key, RECEIPT_TYPE, serde_json::to_vec(&receipt).unwrap());
     serde_json::to_string(&Answer { receipt }).unwrap()

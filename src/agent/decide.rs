@@ -17,6 +17,7 @@ use crate::base::redact::Private;
 use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
 use crate::domain::operating::Realised;
+use crate::domain::order::Order;
 use crate::domain::patrol::LookId;
 use crate::domain::roster::Roster;
 use crate::domain::sighting::{NoSighting, Reason};
@@ -51,6 +52,8 @@ pub struct Decide {
     pub answers: mpsc::Receiver<Answer>,
     /// New beliefs about who lies where.
     pub rosters: mpsc::Receiver<Roster>,
+    /// What the platform wants looked at.
+    pub orders: mpsc::Receiver<Order>,
     pub ward: WardId,
     pub gallery: Arc<Gallery>,
     /// What the operating point does to the people enrolled here.
@@ -72,6 +75,7 @@ pub struct Decide {
 enum Event {
     Answer(Box<Answer>),
     Roster(Roster),
+    Order(Order),
     Deadline,
     Beat,
     Stop,
@@ -92,6 +96,7 @@ impl Decide {
                 Event::Deadline => self.apply(now, Input::Tick).await?,
                 Event::Answer(answer) => self.take(now, *answer).await?,
                 Event::Roster(roster) => self.believe(now, roster).await?,
+                Event::Order(order) => self.apply(now, Input::Order(order)).await?,
             }
         }
     }
@@ -127,6 +132,8 @@ impl Decide {
             biased;
             () = stopping.begun() => Ok(Event::Stop),
             answer = self.answers.recv() => answer.map(|answer| Event::Answer(Box::new(answer))).ok_or(DecideError::Blind),
+            // Delivery may end first when the agent shuts down; then there are no more orders.
+            Some(order) = self.orders.recv() => Ok(Event::Order(order)),
             roster = self.rosters.recv() => roster.map(Event::Roster).ok_or(DecideError::Deaf),
             () = tokio::time::sleep(wait) => Ok(if beats { Event::Beat } else { Event::Deadline }),
         }
@@ -191,7 +198,8 @@ impl Decide {
             .map(|(camera, slot)| {
                 let frames = slot.count();
                 let working = self.last_counts.insert(camera.clone(), frames) != Some(frames);
-                CameraBeat { camera: camera.to_string(), frames, working }
+                let tamper = slot.newest().and_then(|frame| frame.tamper);
+                CameraBeat { camera: camera.to_string(), frames, working, tamper }
             })
             .collect();
         let beat = Beat {
@@ -200,16 +208,30 @@ impl Decide {
             cameras,
             stored_faces: self.gallery.people(),
             operating: Some(self.operating.clone()),
+            commitment: Some(self.domain.commitment()),
         };
         let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
         self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;
         self.written.notify_one();
+        self.look_at_cameras(now).await
+    }
+
+    /// A camera that was covered between two rounds is noticed with the next beat.
+    async fn look_at_cameras(&mut self, now: Now) -> Result<(), DecideError> {
+        let seen = self.slots.iter().filter_map(|(id, slot)| Some((id.clone(), slot.newest()?.tamper)));
+        for (camera, tamper) in seen.collect::<Vec<_>>() {
+            self.apply(now, Input::Camera { camera, tamper }).await?;
+        }
         Ok(())
     }
 }
 
 fn log(finding: &Finding) {
     match finding {
+        Finding::Irregular(change) => {
+            info!(kind = change.what.name(), moved = ?change.moved, "An irregularity moved.");
+        }
+        Finding::Committed(commitment) => info!(round = commitment.round, "The draws are committed to."),
         Finding::RoundBegun(plan) => info!(round = plan.round, beds = plan.due.len(), "A round begins."),
         Finding::Checked(result) => {
             debug!(bed = %result.bed, verdict = result.verdict.name(), looks = result.looks, "A check is concluded.");

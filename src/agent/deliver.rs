@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tracing::{debug, error, info, warn};
 
 use crate::base::backoff::{Backoff, draw};
 use crate::base::clock::Clock;
 use crate::base::supervise::Stopping;
+use crate::domain::order::Order;
 use crate::store::{Gone, JournalError, Keeper};
 use crate::uplink::{Acknowledged, Platform, UplinkError};
 use crate::wire::batch::Fate;
@@ -23,6 +24,8 @@ pub struct Deliver {
     pub written: Arc<Notify>,
     pub clock: Clock,
     pub backoff: Backoff,
+    /// Where the platform's orders go.
+    pub orders: mpsc::Sender<Order>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +116,10 @@ impl Deliver {
             return Ok(Step::NewEpoch);
         }
         debug!(head = head.seq, "The platform acknowledged.");
+        for order in receipt.orders {
+            // What finds no room comes again with the next receipt.
+            let _ = self.orders.try_send(order);
+        }
         // A platform behind what it once acknowledged (restored from a backup) is fed again from its own head.
         let next = (is_behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq);
         Ok(Step::Delivered { next })

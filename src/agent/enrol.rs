@@ -62,6 +62,7 @@ pub fn advice(reason: Reason) -> (&'static str, &'static str) {
         Reason::NoEmptyReference => {
             ("缺少空床参考图", "no picture of the empty bed: take one at installation")
         }
+        Reason::Tampered => ("摄像头异常，请检查镜头", "the camera is covered, moved or frozen: check it"),
         Reason::NoPicture => ("没有画面，请检查摄像头", "no picture: check the camera"),
         Reason::LifeUnproven => {
             ("活体证据不足，请继续观察", "not watched long enough for a sign of life: look again")

@@ -39,6 +39,7 @@ use crate::base::supervise::{self, Stopping};
 use crate::capture::recorded::Recorded;
 use crate::capture::{Camera, film};
 use crate::domain::operating::{AtSite, at_site};
+use crate::domain::order::Order;
 use crate::domain::policy::Policy;
 use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
@@ -58,6 +59,7 @@ const LOOKS: usize = 8;
 const ANSWERS: usize = 64;
 const MESSAGES: usize = 64;
 const ROSTERS: usize = 4;
+const ORDERS: usize = 16;
 
 /// Runs one agent until shutdown.
 ///
@@ -86,10 +88,7 @@ pub async fn run(
 
     let rosters = start_ward(ward, &settings, &gallery, &clock, &stopping).await?;
     let written = Arc::new(Notify::new());
-    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
-    let deliver =
-        Deliver { keeper: keeper.clone(), platform, written: written.clone(), clock: clock.clone(), backoff };
-    supervise::task("deliver", deliver.run(stopping.clone()));
+    let orders = start_delivery(keeper.clone(), platform, &written, &clock, &stopping);
 
     let now = clock.now();
     let hello = hello(&settings, &roster, now);
@@ -102,6 +101,7 @@ pub async fn run(
         looks,
         answers,
         rosters,
+        orders,
         ward: settings.ward.clone(),
         gallery,
         operating: site.realised,
@@ -125,6 +125,22 @@ pub async fn run(
         warn!("The vision thread did not end in time.");
     }
     Ok(ended?)
+}
+
+/// Delivery to the platform; what the platform orders comes out.
+fn start_delivery(
+    keeper: Keeper,
+    platform: crate::uplink::Platform,
+    written: &Arc<Notify>,
+    clock: &Clock,
+    stopping: &Stopping,
+) -> mpsc::Receiver<Order> {
+    let (ordered, orders) = mpsc::channel(ORDERS);
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
+    let (written, clock) = (written.clone(), clock.clone());
+    let deliver = Deliver { keeper, platform, written, clock, backoff, orders: ordered };
+    supervise::task("deliver", deliver.run(stopping.clone()));
+    orders
 }
 
 fn worker(

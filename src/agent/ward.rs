@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::base::clock::{Clock, Wall};
 use crate::base::files::sha256_hex;
-use crate::base::ids::{BedId, StayId, WardId};
+use crate::base::ids::{StayId, WardId};
 use crate::base::redact::mask_name;
 use crate::base::supervise::Stopping;
 use crate::domain::facts::{Fact, Person, StayHistory, fold};
@@ -130,28 +130,9 @@ impl Ward {
         }
     }
 
-    /// Who should lie where now. Where two stays claim one bed, the later arrival has it.
+    /// Who should lie where now.
     pub fn roster(&self, now: Wall, gallery: &Gallery) -> Roster {
-        let mut by_bed: BTreeMap<BedId, (Wall, Stay)> = BTreeMap::new();
-        for (id, history) in self.believed() {
-            let Some(bed) = history.bed_at(now).filter(|_| history.is_in(now)).cloned() else { continue };
-            let Some(person) = history.person else { continue };
-            let since = history.beds.last().map_or(Wall::default(), |(since, _)| *since);
-            let templates = gallery.templates_of(&id);
-            let Person { psn_no, psn_name } = person;
-            let stay = Stay { id, bed: bed.clone(), psn_no, psn_name, templates, away: history.away };
-            match by_bed.get(&bed) {
-                Some((other, _)) if *other > since => {
-                    warn!(%bed, "Two stays claim one bed; the later one has it.")
-                }
-                _ => {
-                    by_bed.insert(bed, (since, stay));
-                }
-            }
-        }
-        let stays = by_bed.into_values().map(|(_, stay)| stay).collect();
-        // Beds and stays are keys here: there is no conflict left.
-        Roster::new(now, stays).unwrap_or_default()
+        Roster::believed(&self.believed(), now, |stay| gallery.templates_of(stay))
     }
 
     /// The ward's thread: messages as they come, the file every few seconds, a new roster whenever anything changed.

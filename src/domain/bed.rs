@@ -70,52 +70,89 @@ pub struct BedMemory {
     pub last_round: u64,
     /// The latest absences, oldest first, which a reason given afterwards may yet be said to cover.
     #[serde(default)]
-    pub absences: Vec<CheckResult>,
+    pub absences: Vec<Absence>,
+    /// When checks were due that a reason excused, oldest first: the reason may yet be taken back.
+    #[serde(default)]
+    pub excused: Vec<Wall>,
+}
+
+/// A round in which the patient was not in the bed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Absence {
+    /// When the check was due on the clock as it goes now; the result has what the clock said then.
+    pub due: Wall,
+    pub result: CheckResult,
 }
 
 /// Absences remembered of a bed: a week of them.
 const MOST_ABSENCES: usize = 42;
 
 /// One bed of the roster.
-pub struct Bed(BedMemory);
+pub struct Bed {
+    memory: BedMemory,
+    /// How many of the absences this life of the agent saw, and whether it counted the last one: what was said by a
+    /// clock of a former life is not moved when this clock is set.
+    seen_here: usize,
+    counted_here: bool,
+}
 
 impl Bed {
     pub fn new(bed: BedId, stay: StayId) -> Bed {
-        Bed(BedMemory {
+        Bed::recall(BedMemory {
             bed,
             stay,
             state: BedState::Unseen,
             open: Vec::new(),
             last_round: 0,
             absences: Vec::new(),
+            excused: Vec::new(),
         })
     }
 
     pub fn recall(memory: BedMemory) -> Bed {
-        Bed(memory)
+        Bed { memory, seen_here: 0, counted_here: false }
+    }
+
+    /// How much more often than others this bed should be drawn: tickets of `draw`.
+    pub fn tickets(&self) -> u16 {
+        match self.memory.state {
+            BedState::Present { .. } => 1,
+            BedState::Unseen => 2,
+            BedState::Unproven { .. } => 3,
+            BedState::Missing { .. } => 4,
+            BedState::Contested { .. } => 6,
+        }
+    }
+
+    /// The clock was set by `by_ms`: what it said before is moved along, so that times stay as far apart as they were.
+    pub fn shift(&mut self, by_ms: i64) {
+        let shifted = |wall: Wall| Wall(wall.0.saturating_add(by_ms));
+        if let (true, BedState::Missing { last, .. }) = (self.counted_here, &mut self.memory.state) {
+            *last = shifted(*last);
+        }
+        for absence in self.memory.absences.iter_mut().rev().take(self.seen_here) {
+            absence.due = shifted(absence.due);
+        }
     }
 
     pub fn stay(&self) -> &StayId {
-        &self.0.stay
+        &self.memory.stay
     }
 
     pub fn memory(&self) -> BedMemory {
-        self.0.clone()
+        self.memory.clone()
     }
 
     /// Takes the verdict of one round; the exceptions that this moves, in order.
     pub fn take(&mut self, at: Wall, result: &CheckResult, policy: &Policy) -> Vec<ExceptionChange> {
-        self.0.last_round = self.0.last_round.max(result.round);
-        self.0.state = next(&self.0.state, at, &result.verdict, policy);
-        if result.verdict == Verdict::Absent {
-            self.0.absences.push(result.clone());
-            let excess = self.0.absences.len().saturating_sub(MOST_ABSENCES);
-            self.0.absences.drain(..excess);
-        }
-        match &self.0.state {
+        self.memory.last_round = self.memory.last_round.max(result.round);
+        self.memory.state = next(&self.memory.state, at, &result.verdict, policy);
+        self.counted_here |= matches!(self.memory.state, BedState::Missing { last, .. } if last == at);
+        self.note(result);
+        match &self.memory.state {
             BedState::Unseen => Vec::new(),
             BedState::Present { .. } => {
-                let ended = std::mem::take(&mut self.0.open);
+                let ended = std::mem::take(&mut self.memory.open);
                 ended.into_iter().map(|open| open.change(Move::Ended, result, open.rounds)).collect()
             }
             // Only the round that counted confirms: an absence too close to the last one adds nothing.
@@ -146,15 +183,39 @@ impl Bed {
         }
     }
 
+    fn note(&mut self, result: &CheckResult) {
+        let BedMemory { absences, excused, .. } = &mut self.memory;
+        if result.verdict == Verdict::Absent {
+            absences.push(Absence { due: result.due, result: result.clone() });
+            self.seen_here += 1;
+        }
+        if matches!(result.verdict, Verdict::Excused { .. }) {
+            excused.push(result.due);
+        }
+        absences.drain(..absences.len().saturating_sub(MOST_ABSENCES));
+        excused.drain(..excused.len().saturating_sub(MOST_ABSENCES));
+    }
+
+    /// Whether a reason counted for a check that was due between two moments.
+    pub fn was_excused(&self, from: Wall, to: Wall) -> bool {
+        self.memory.excused.iter().any(|due| from <= *due && *due < to)
+    }
+
+    /// Takes and forgets the absences that `is_explained` says.
+    pub fn explain(&mut self, is_explained: impl Fn(Wall) -> bool) -> Vec<CheckResult> {
+        let absences = std::mem::take(&mut self.memory.absences);
+        let (late, rest): (Vec<_>, Vec<_>) =
+            absences.into_iter().partition(|absence| is_explained(absence.due));
+        self.seen_here = self.seen_here.min(rest.len());
+        self.memory.absences = rest;
+        late.into_iter().map(|absence| absence.result).collect()
+    }
+
     /// Takes what is now known of the patient's times away. A reason that came after an absence was seen is an
     /// exception of its own, raised once for all the absences it is said to cover; it excuses none of them.
     pub fn heard(&mut self, away: &[Away], policy: &Policy) -> Option<ExceptionChange> {
-        let is_late = |absence: &CheckResult| {
-            matches!(account(away, absence.due, policy.excuse_grace), Account::Retroactive(_))
-        };
-        let (late, rest) = std::mem::take(&mut self.0.absences).into_iter().partition(is_late);
-        self.0.absences = rest;
-        let late: Vec<CheckResult> = late;
+        let late =
+            self.explain(|due| matches!(account(away, due, policy.excuse_grace), Account::Retroactive(_)));
         let (first, last) = (late.first()?, late.last()?);
         let rounds = u8::try_from(late.len()).unwrap_or(u8::MAX);
         let kind = ExceptionKind::RetroactiveLeave;
@@ -169,13 +230,13 @@ impl Bed {
         first: Wall,
         result: &CheckResult,
     ) -> ExceptionChange {
-        if let Some(open) = self.0.open.iter_mut().find(|open| open.kind == kind) {
+        if let Some(open) = self.memory.open.iter_mut().find(|open| open.kind == kind) {
             open.rounds = rounds;
             return open.change(Move::Confirmed, result, rounds);
         }
         let open = OpenException { kind, first, rounds, raised_in: result.round };
         let change = open.change(Move::Raised, result, rounds);
-        self.0.open.push(open);
+        self.memory.open.push(open);
         change
     }
 }

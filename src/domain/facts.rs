@@ -66,6 +66,8 @@ pub enum Change {
     Discharged,
     /// HL7 A11, A12, A13, A52, A53, national 2404.
     Cancelled { what: What },
+    /// National 5303: on the insurer's own list of who is in this ward, or no longer on it.
+    Insured { person: Person, listed: bool },
 }
 
 impl Change {
@@ -77,7 +79,10 @@ impl Change {
             Change::Discharged => Some(What::Discharge),
             Change::Left { .. } => Some(What::Leave),
             Change::Returned => Some(What::Return),
-            Change::Corrected { .. } | Change::Merged { .. } | Change::Cancelled { .. } => None,
+            Change::Corrected { .. }
+            | Change::Merged { .. }
+            | Change::Cancelled { .. }
+            | Change::Insured { .. } => None,
         }
     }
 }
@@ -141,6 +146,15 @@ pub struct TakenBack {
     pub received: Wall,
     /// When the thing that was taken back had reached us.
     pub said: Wall,
+    /// Whether it had taken the patient out of the ward, so that no check was due.
+    pub left_ward: bool,
+}
+
+/// When something happened, as the sender says, and when it reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub at: Wall,
+    pub received: Wall,
 }
 
 /// Everything believed about one stay.
@@ -148,11 +162,13 @@ pub struct TakenBack {
 pub struct StayHistory {
     pub person: Option<Person>,
     pub admitted: Option<Wall>,
-    pub discharged: Option<Wall>,
+    pub discharged: Option<Heard>,
     /// Each bed with the time since when, oldest first; `None` is outside this ward.
-    pub beds: Vec<(Wall, Option<BedId>)>,
+    pub beds: Vec<(Heard, Option<BedId>)>,
     pub away: Vec<Away>,
     pub taken_back: Vec<TakenBack>,
+    /// Who is on the insurer's list under this stay, and whether still; `None` where the insurer never spoke of it.
+    pub insured: Option<(Person, bool)>,
 }
 
 /// How an absence at one moment is accounted for.
@@ -168,11 +184,17 @@ pub enum Account {
 impl StayHistory {
     /// Whether the patient is in the hospital's care at that moment.
     pub fn is_in(&self, at: Wall) -> bool {
-        self.admitted.is_some_and(|from| from <= at) && self.discharged.is_none_or(|to| at < to)
+        self.admitted.is_some_and(|from| from <= at) && self.discharged.is_none_or(|to| at < to.at)
+    }
+
+    /// When anything about where the patient lies reached us last.
+    pub fn latest(&self) -> Option<Wall> {
+        let beds = self.beds.iter().map(|(heard, _)| heard.received);
+        beds.chain(self.discharged.map(|heard| heard.received)).max()
     }
 
     pub fn bed_at(&self, at: Wall) -> Option<&BedId> {
-        self.beds.iter().rev().find(|(since, _)| *since <= at).and_then(|(_, bed)| bed.as_ref())
+        self.beds.iter().rev().find(|(since, _)| since.at <= at).and_then(|(_, bed)| bed.as_ref())
     }
 }
 
@@ -222,6 +244,7 @@ fn history(mut facts: Vec<&Fact>) -> StayHistory {
             | Change::Merged { .. }
             | Change::Left { .. }
             | Change::Returned
+            | Change::Insured { .. }
             | Change::Discharged => 1,
             Change::Cancelled { .. } => 2,
         };
@@ -247,7 +270,8 @@ fn void<'fact>(facts: &[&'fact Fact], taken_back: &mut Vec<TakenBack>) -> BTreeS
             && let Some(taken) = standing.get_mut(&what).and_then(Vec::pop)
         {
             void.insert(taken.id.as_str());
-            taken_back.push(TakenBack { what, received: fact.received, said: taken.received });
+            let left_ward = matches!(taken.change, Change::Discharged | Change::Moved { bed: None });
+            taken_back.push(TakenBack { what, received: fact.received, said: taken.received, left_ward });
         }
     }
     void
@@ -255,14 +279,15 @@ fn void<'fact>(facts: &[&'fact Fact], taken_back: &mut Vec<TakenBack>) -> BTreeS
 
 impl StayHistory {
     fn apply(&mut self, fact: &Fact) {
+        let heard = Heard { at: fact.at, received: fact.received };
         match &fact.change {
             Change::Admitted { person, bed } => {
                 self.person = Some(person.clone());
                 self.admitted = Some(self.admitted.unwrap_or(fact.at));
                 self.discharged = None;
-                self.beds.push((fact.at, bed.clone()));
+                self.beds.push((heard, bed.clone()));
             }
-            Change::Moved { bed } => self.beds.push((fact.at, bed.clone())),
+            Change::Moved { bed } => self.beds.push((heard, bed.clone())),
             Change::Corrected { person } => self.person = Some(person.clone()),
             Change::Left { excuse, until } => {
                 self.back(fact.at);
@@ -272,8 +297,9 @@ impl StayHistory {
             Change::Returned => self.back(fact.at),
             Change::Discharged => {
                 self.back(fact.at);
-                self.discharged = Some(fact.at);
+                self.discharged = Some(heard);
             }
+            Change::Insured { person, listed } => self.insured = Some((person.clone(), *listed)),
             Change::Merged { .. } | Change::Cancelled { .. } => {}
         }
     }
@@ -347,7 +373,8 @@ mod tests {
         let mut facts = story();
         let wanted = fold(&facts);
         let history = only(&facts);
-        assert_eq!(history.beds, [(Wall(0), bed("1")), (Wall(10 * HOUR), bed("2"))]);
+        let beds: Vec<_> = history.beds.iter().map(|(since, bed)| (since.at, bed.clone())).collect();
+        assert_eq!(beds, [(Wall(0), bed("1")), (Wall(10 * HOUR), bed("2"))]);
         assert_eq!(history.discharged, None, "the discharge was taken back");
         assert_eq!(history.away.len(), 1, "what came twice counts once");
         let mut orders = 0;

@@ -1,64 +1,39 @@
 //! When to look where (patrol, 智慧巡查): rounds at times and in an order that the ward cannot predict.
 //!
 //! ```text
-//!   slot k                      slot k+1
-//!   |----x=========|------------|--------x=====...
+//!   opening k (a slot or a window)      opening k+1
+//!   |----x=========|--------------------|--------x=====...
 //!        ^ begins at a drawn time, beds in a drawn order; every open check ends before `until`
+//!
+//!   an order of the platform sets the running round aside, is done at once, and then the round goes on
 //! ```
-//! Draws are SHA-256 of a secret seed, so a revealed seed proves afterwards that nobody chose the times.
+//! Every round has a seed of a committed hash chain (`draw`), shown when the round is over.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::base::clock::{Mono, Now, Wall};
 use crate::base::frame::Origin;
-use crate::base::ids::{BedId, CameraId, StayId};
-use crate::base::redact::mask_name;
+use crate::base::ids::{BedId, CameraId};
 use crate::domain::Why;
+use crate::domain::draw::{self, Commitment, MOST_TICKETS, Revealed, Seed};
+use crate::domain::order::{MOST_WAITING, Order};
 use crate::domain::policy::Policy;
-use crate::domain::roster::Roster;
+use crate::domain::roster::{Roster, Stay};
+use crate::domain::round::{DueCheck, Open, Round, RoundMemory, RoundPlan, Spared};
+use crate::domain::schedule::Opening;
 use crate::domain::sighting::Reason;
 use crate::domain::verdict::{CheckResult, Verdict, conclude};
-use crate::domain::verify::{Glance, Proof};
+use crate::domain::verify::Glance;
 
 /// Looks asked for and not yet answered: more would only wait in front of the one vision thread.
 const OUTSTANDING: usize = 2;
 
+/// Begins of rounds that are remembered: a week of them.
+const MOST_BEGINS: usize = 42;
+
 /// Names one look of one life of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LookId(pub u64);
-
-/// One check that the platform may expect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DueCheck {
-    pub bed: BedId,
-    pub stay: StayId,
-    pub masked_name: String,
-}
-
-/// The announcement of a round: what the agent can be held to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoundPlan {
-    pub round: u64,
-    pub began: Wall,
-    /// Every check of this round is concluded before this.
-    pub until: Wall,
-    /// The next round begins before this.
-    pub next_by: Wall,
-    pub due: Vec<DueCheck>,
-}
-
-/// What of a round survives a restart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoundMemory {
-    pub round: u64,
-    pub began: Wall,
-    pub until: Wall,
-    pub beds: Vec<BedId>,
-}
 
 /// The next thing the patrol wants.
 pub enum Step {
@@ -67,85 +42,118 @@ pub enum Step {
     Conclude(CheckResult, Option<LookId>),
 }
 
-/// One due check between its round's begin and its verdict.
-struct Open {
-    bed: BedId,
-    /// What each look so far said, and which look it was.
-    glances: Vec<Glance>,
-    looks: Vec<LookId>,
-    /// Whether any picture so far was live.
-    live: bool,
-    next_look: Mono,
-    waiting: Option<(LookId, Mono)>,
-}
-
-/// The look that a verdict rests on.
-struct Deciding {
-    look: LookId,
-    similarity: Option<f32>,
-    life: Option<Proof>,
-}
-
-struct Round {
-    number: u64,
-    began: Wall,
-    until: Mono,
-    open: VecDeque<Open>,
-}
-
 /// The state of the patrol: between rounds, or in one.
 pub struct Patrol {
-    seed: [u8; 32],
+    root: Seed,
     views: BTreeMap<BedId, CameraId>,
     next_number: u64,
-    slot: Mono,
-    next_round: Mono,
+    /// Of the round with that number.
+    next_seed: Seed,
+    opening: Opening,
     round: Option<Round>,
+    /// The round that an order interrupted.
+    aside: Option<Round>,
+    orders: VecDeque<Order>,
+    /// How many rounds in a row spared each bed.
+    spared: BTreeMap<BedId, u16>,
+    begins: Vec<Wall>,
     done: u64,
     next_look_id: u64,
 }
 
 impl Patrol {
-    pub fn new(policy: &Policy, views: BTreeMap<BedId, CameraId>, seed: [u8; 32], now: Now) -> Patrol {
-        let mut patrol = Patrol {
-            seed,
+    pub fn new(policy: &Policy, views: BTreeMap<BedId, CameraId>, root: Seed, now: Now) -> Patrol {
+        Patrol {
+            root,
             views,
             next_number: 1,
-            slot: now.mono,
-            next_round: now.mono,
+            next_seed: draw::seed(root, 1),
+            opening: Opening::first(policy, now),
             round: None,
+            aside: None,
+            orders: VecDeque::new(),
+            spared: BTreeMap::new(),
+            begins: Vec::new(),
             done: 0,
             next_look_id: 1,
-        };
-        patrol.next_round = patrol.slot + patrol.drawn_delay(policy);
-        patrol
+        }
+    }
+
+    /// Goes on with the secret of a former life: what was committed to stays so.
+    pub fn recall_root(&mut self, root: Seed) {
+        self.root = root;
+        self.count_from(self.next_number);
+    }
+
+    fn count_from(&mut self, number: u64) {
+        self.next_number = number;
+        self.next_seed = draw::seed(self.root, number);
     }
 
     /// Goes on with a round that a restart interrupted, or leaves it behind if its time is over.
-    pub fn recall(&mut self, now: Now, memory: RoundMemory, last_rounds: &BTreeMap<BedId, u64>) {
-        self.next_number = memory.round + 1;
-        let left = memory.until.since(now.wall);
+    pub fn recall(
+        &mut self,
+        now: Now,
+        memory: RoundMemory,
+        last_rounds: &BTreeMap<BedId, u64>,
+        policy: &Policy,
+    ) {
+        self.count_from(self.next_number.max(memory.round + 1));
+        if !memory.ordered {
+            (self.spared, self.begins) = (memory.spared, memory.begins);
+        }
+        // Whoever set the clock back meanwhile gains no time.
+        let left = memory.until.since(now.wall).min(policy.check_within);
         if left.is_zero() {
             return;
         }
-        let open = memory
-            .beds
-            .into_iter()
-            .filter(|bed| last_rounds.get(bed).is_none_or(|last| *last < memory.round))
-            .map(|bed| Open {
-                bed,
-                glances: Vec::new(),
-                looks: Vec::new(),
-                live: false,
-                next_look: now.mono,
-                waiting: None,
-            })
-            .collect();
-        self.round = Some(Round { number: memory.round, began: memory.began, until: now.mono + left, open });
+        let beds = memory.beds.into_iter();
+        let beds = beds.filter(|bed| last_rounds.get(bed).is_none_or(|last| *last < memory.round));
+        let open = beds.map(|bed| Open::new(bed, now.mono)).collect();
+        let (number, began, ordered) = (memory.round, memory.began, memory.ordered);
+        let round = Round { number, began, until: now.mono + left, open, ordered };
+        match self.round.take() {
+            None => self.round = Some(round),
+            Some(other) if ordered => (self.round, self.aside) = (Some(round), Some(other)),
+            Some(other) => (self.round, self.aside) = (Some(other), Some(round)),
+        }
     }
 
     pub fn rounds_done(&self) -> u64 {
         self.done
+    }
+
+    /// What binds the draws from the next round on.
+    pub fn commitment(&self) -> Commitment {
+        Commitment { round: self.next_number, sha256: self.next_seed.hash() }
+    }
+
+    pub fn root(&self) -> Seed {
+        self.root
+    }
+
+    /// When the latest rounds began, oldest first.
+    pub fn begins(&self) -> &[Wall] {
+        &self.begins
+    }
+
+    /// Takes an order; `false` where too many wait already.
+    pub fn order(&mut self, order: Order) -> bool {
+        let has_room = self.orders.len() < MOST_WAITING;
+        if has_room {
+            self.orders.push_back(order);
+        }
+        has_room
+    }
+
+    /// The wall clock was set: windows of the day lie elsewhere now.
+    pub fn clock_was_set(&mut self, now: Now, by_ms: i64, policy: &Policy) {
+        for begin in &mut self.begins {
+            *begin = Wall(begin.0.saturating_add(by_ms));
+        }
+        if !policy.windows.is_empty() {
+            self.opening = Opening::first(policy, now);
+        }
     }
 
     /// The bed an unanswered look was meant for.
@@ -169,25 +177,47 @@ impl Patrol {
         open.take(now.mono, look, glance, policy);
     }
 
-    /// The next step that is due at `now`; call until `None`.
-    pub fn step(&mut self, now: Now, roster: &Roster, policy: &Policy) -> Option<Step> {
+    /// The next step that is due at `now`; call until `None`. `tickets` says how much each bed is at risk.
+    pub fn step(
+        &mut self,
+        now: Now,
+        roster: &Roster,
+        tickets: &dyn Fn(&BedId) -> u16,
+        policy: &Policy,
+    ) -> Option<Step> {
+        let may_interrupt = self.round.as_ref().is_none_or(|round| !round.ordered);
+        if may_interrupt && let Some(order) = self.orders.pop_front() {
+            self.set_aside();
+            return Some(self.begin_order(now, &order, roster, policy));
+        }
         if self.round.is_none() {
-            return (now.mono >= self.next_round).then(|| self.begin(now, roster, policy));
+            return (now.mono >= self.next_round()).then(|| self.begin(now, roster, tickets, policy));
         }
         self.expire(now.mono, policy);
         if let Some(step) = self.conclude_one(now, roster, policy) {
             return Some(step);
         }
         if self.round.as_ref().is_some_and(|round| round.open.is_empty()) {
-            self.round = None;
+            self.round = self.aside.take();
             self.done += 1;
-            return self.step(now, roster, policy);
+            return self.step(now, roster, tickets, policy);
         }
         self.look(now, policy)
     }
 
+    fn next_round(&self) -> Mono {
+        self.opening.moment(self.next_seed.delay())
+    }
+
+    fn set_aside(&mut self) {
+        let Some(mut round) = self.round.take() else { return };
+        // An answer that comes now belongs to no check any more; the check looks again.
+        round.open.iter_mut().for_each(|open| open.waiting = None);
+        self.aside = Some(round);
+    }
+
     pub fn next_deadline(&self, policy: &Policy) -> Option<(Mono, Why)> {
-        let Some(round) = &self.round else { return Some((self.next_round, Why::RoundBegins)) };
+        let Some(round) = &self.round else { return Some((self.next_round(), Why::RoundBegins)) };
         let room = round.has_room(policy);
         let outstanding = round.open.iter().filter(|open| open.waiting.is_some()).count();
         let timeouts =
@@ -202,49 +232,84 @@ impl Patrol {
         timeouts.chain(looks).chain([(round.until, Why::LookTimesOut)]).min_by_key(|(at, _)| *at)
     }
 
-    fn begin(&mut self, now: Now, roster: &Roster, policy: &Policy) -> Step {
-        let number = self.next_number;
-        self.next_number += 1;
-        // Slots follow each other without drift; after a long sleep the missed ones are not made up.
-        while self.slot + policy.round_every <= now.mono {
-            self.slot = self.slot + policy.round_every;
-        }
-        self.slot = self.slot + policy.round_every;
-        let latest = self.slot + policy.round_every.mul_f32(policy.round_jitter);
-        self.next_round = self.slot + self.drawn_delay(policy);
-
-        let mut due: Vec<DueCheck> = roster
+    fn begin(&mut self, now: Now, roster: &Roster, tickets: &dyn Fn(&BedId) -> u16, policy: &Policy) -> Step {
+        let slot = self.opening.as_slot(now);
+        self.opening = self.opening.next(policy, now);
+        let seed = self.next_seed;
+        let mut drawn: Vec<(&Stay, u16)> = roster
             .stays()
-            .map(|stay| DueCheck {
-                bed: stay.bed.clone(),
-                stay: stay.id.clone(),
-                masked_name: mask_name(stay.psn_name.reveal()),
+            .map(|stay| {
+                let waited = self.spared.get(&stay.bed).copied().unwrap_or_default();
+                (stay, tickets(&stay.bed).saturating_mul(waited.saturating_add(1)).clamp(1, MOST_TICKETS))
             })
             .collect();
-        due.sort_by_key(|check| self.draw(&format!("order/{number}/{}", check.bed)));
-        let beds: Vec<BedId> = due.iter().map(|check| check.bed.clone()).collect();
-        let until = now.wall.plus(policy.check_within);
-        self.round = Some(Round {
-            number,
-            began: now.wall,
-            until: now.mono + policy.check_within,
-            open: beds
-                .iter()
-                .map(|bed| Open {
-                    bed: bed.clone(),
-                    glances: Vec::new(),
-                    looks: Vec::new(),
-                    live: false,
-                    next_look: now.mono,
-                    waiting: None,
-                })
-                .collect(),
+        let wanted = (drawn.len() as f64 * f64::from(policy.sample)).ceil() as usize;
+        let mut spared = Vec::new();
+        if wanted < drawn.len() {
+            drawn.sort_by_cached_key(|(stay, tickets)| std::cmp::Reverse(seed.luck(&stay.bed, *tickets)));
+            spared = drawn.split_off(wanted);
+            spared.sort_by(|(one, _), (other, _)| one.bed.cmp(&other.bed));
+        }
+        let again = spared.iter().map(|(stay, _)| {
+            let waited = self.spared.get(&stay.bed).copied().unwrap_or_default();
+            (stay.bed.clone(), waited.saturating_add(1))
         });
-        let next_by = now.wall.plus(latest - now.mono);
-        Step::Begin(
-            RoundPlan { round: number, began: now.wall, until, next_by, due },
-            RoundMemory { round: number, began: now.wall, until, beds },
-        )
+        self.spared = again.collect();
+        self.begins.push(now.wall);
+        self.begins.drain(..self.begins.len().saturating_sub(MOST_BEGINS));
+        let spared = spared.into_iter().map(|(stay, tickets)| Spared { bed: stay.bed.clone(), tickets });
+        let until = now.wall.plus(policy.check_within);
+        let plan = self.plan(now, seed, drawn, until);
+        self.announce(now, RoundPlan { spared: spared.collect(), slot: Some(slot), ..plan })
+    }
+
+    fn begin_order(&mut self, now: Now, order: &Order, roster: &Roster, policy: &Policy) -> Step {
+        let is_meant = |stay: &&Stay| order.beds.is_empty() || order.beds.contains(&stay.bed);
+        let drawn = roster.stays().filter(is_meant).map(|stay| (stay, 1)).collect();
+        let seed = self.next_seed;
+        let until = Wall(now.wall.plus(policy.check_within).0.min(order.until.0.max(now.wall.0)));
+        let plan = self.plan(now, seed, drawn, until);
+        self.announce(now, RoundPlan { order: Some(order.as_ordered()), ..plan })
+    }
+
+    fn plan(&mut self, now: Now, seed: Seed, mut drawn: Vec<(&Stay, u16)>, until: Wall) -> RoundPlan {
+        let round = self.next_number;
+        self.count_from(round + 1);
+        drawn.sort_by_cached_key(|(stay, _)| seed.place(&stay.bed));
+        let due = drawn.into_iter().map(|(stay, tickets)| DueCheck {
+            bed: stay.bed.clone(),
+            stay: stay.id.clone(),
+            masked_name: stay.masked_name(),
+            tickets,
+        });
+        let revealed =
+            (round > 1).then(|| Revealed { round: round - 1, seed: draw::seed(self.root, round - 1) });
+        // A round set aside is over only later; its order is no secret from whoever could read it here.
+        let revealed = revealed.filter(|_| self.aside.is_none());
+        let next_by = now.wall.plus(self.opening.latest() - now.mono);
+        let (due, spared, slot, order) = (due.collect(), Vec::new(), None, None);
+        RoundPlan { round, began: now.wall, until, next_by, due, spared, slot, order, revealed }
+    }
+
+    fn announce(&mut self, now: Now, plan: RoundPlan) -> Step {
+        let beds: Vec<BedId> = plan.due.iter().map(|check| check.bed.clone()).collect();
+        self.round = Some(Round {
+            number: plan.round,
+            began: now.wall,
+            until: now.mono + plan.until.since(now.wall),
+            open: beds.iter().map(|bed| Open::new(bed.clone(), now.mono)).collect(),
+            ordered: plan.order.is_some(),
+        });
+        let memory = RoundMemory {
+            round: plan.round,
+            began: plan.began,
+            until: plan.until,
+            beds,
+            ordered: plan.order.is_some(),
+            spared: self.spared.clone(),
+            begins: self.begins.clone(),
+        };
+        Step::Begin(plan, memory)
     }
 
     fn expire(&mut self, now: Mono, policy: &Policy) {
@@ -282,7 +347,7 @@ impl Patrol {
             round: round.number,
             bed: open.bed.clone(),
             stay: stay.id.clone(),
-            masked_name: mask_name(stay.psn_name.reveal()),
+            masked_name: stay.masked_name(),
             due: round.began,
             done: now.wall,
             verdict,
@@ -315,68 +380,5 @@ impl Patrol {
         let until = now.mono + policy.look_timeout;
         open.waiting = Some((look, until));
         Some(Step::Look { look, camera, bed: open.bed.clone(), after: now.mono, until })
-    }
-
-    fn drawn_delay(&self, policy: &Policy) -> Duration {
-        let share = self.draw(&format!("begin/{}", self.next_number)) as f64 / u64::MAX as f64;
-        policy.round_every.mul_f64(share * f64::from(policy.round_jitter))
-    }
-
-    fn draw(&self, purpose: &str) -> u64 {
-        let digest = Sha256::new().chain_update(self.seed).chain_update(purpose).finalize();
-        digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-    }
-}
-
-impl Round {
-    /// Whether another bed may be begun: every begun one is watched, and watching takes the processor's time.
-    fn has_room(&self, policy: &Policy) -> bool {
-        self.open.iter().filter(|open| open.has_begun()).count() < usize::from(policy.beds_at_once)
-    }
-}
-
-impl Open {
-    fn has_begun(&self) -> bool {
-        self.waiting.is_some() || !self.glances.is_empty()
-    }
-
-    fn waits_for(&self, look: LookId) -> bool {
-        self.waiting.is_some_and(|(waiting, _)| waiting == look)
-    }
-
-    fn take(&mut self, now: Mono, look: LookId, glance: Glance, policy: &Policy) {
-        self.waiting = None;
-        self.next_look = now + policy.look_spacing;
-        self.glances.push(glance);
-        self.looks.push(look);
-    }
-
-    /// The last look that speaks for `verdict`.
-    fn deciding(&self, verdict: &Verdict) -> Option<Deciding> {
-        self.looks.iter().zip(&self.glances).rev().find_map(|(look, glance)| {
-            let (similarity, life) = match (verdict, glance) {
-                (Verdict::Verified, Glance::Match { similarity, life }) => (Some(*similarity), life.clone()),
-                (Verdict::NotLive { .. }, Glance::Lifeless { similarity, life }) => {
-                    (Some(*similarity), Some(life.clone()))
-                }
-                (Verdict::Mismatch | Verdict::WrongBed { .. }, Glance::Other { similarity, .. }) => {
-                    (Some(*similarity), None)
-                }
-                (Verdict::Absent | Verdict::Excused { .. }, Glance::Empty { .. })
-                | (Verdict::FaceHidden, Glance::Hidden { .. })
-                | (Verdict::Inconclusive { .. }, _) => (None, None),
-                (
-                    Verdict::Verified
-                    | Verdict::NotLive { .. }
-                    | Verdict::Absent
-                    | Verdict::Excused { .. }
-                    | Verdict::FaceHidden
-                    | Verdict::Mismatch
-                    | Verdict::WrongBed { .. },
-                    _,
-                ) => return None,
-            };
-            Some(Deciding { look: *look, similarity, life })
-        })
     }
 }

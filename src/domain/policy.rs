@@ -13,6 +13,10 @@ pub struct Policy {
     pub round_every: Duration,
     /// How far a round may move within its slot, 0..=0.9 of `round_every`: the ward cannot predict it.
     pub round_jitter: f32,
+    /// Where there are any: one round in each of these times of the day instead of one in each slot of `round_every`.
+    pub windows: Vec<Window>,
+    /// Share of the beds that a round looks at, 0.05..=1; beds of greater risk are drawn more often.
+    pub sample: f32,
     /// A check not concluded this long after its round began is concluded with what there is.
     pub check_within: Duration,
     /// Looks at one bed before a check is concluded without a match.
@@ -29,6 +33,10 @@ pub struct Policy {
     pub absent_spacing: Duration,
     /// A reason for an absence that reached us this long after the check was due was on its way before.
     pub excuse_grace: Duration,
+    /// A contradiction of the roster that lasted this long is told: an exchange of beds takes two messages.
+    pub roster_settle: Duration,
+    /// The same for the insurer's list, which is made once a day.
+    pub insurer_settle: Duration,
     /// Rounds without a usable view before "not verified" becomes an exception.
     pub unproven_rounds: u8,
     /// Rounds in which the face showed no life before that becomes an exception: one may be a bad watch.
@@ -42,6 +50,40 @@ pub struct Policy {
     /// Share of a zone (0..=1) that must differ from the empty bed to count as a body.
     pub body_above: f32,
 }
+
+/// A time of every day, in minutes after midnight in China (UTC+8 all year); `to` before `from` is the next morning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    pub from: u16,
+    pub to: u16,
+}
+
+impl Window {
+    /// `"06:30-08:00"`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Window> {
+        let (from, to) = text.split_once('-')?;
+        let minutes = |text: &str| {
+            let (hour, minute) = text.trim().split_once(':')?;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        };
+        let window = Window { from: minutes(from)?, to: minutes(to)? };
+        (window.from != window.to).then_some(window)
+    }
+
+    pub fn length(self) -> Duration {
+        let minutes = (DAY + self.to - self.from) % DAY;
+        Duration::from_secs(u64::from(minutes) * 60)
+    }
+
+    /// Whether a minute of the day lies in it.
+    fn covers(self, minute: u16) -> bool {
+        (DAY + minute - self.from) % DAY < (DAY + self.to - self.from) % DAY
+    }
+}
+
+/// Minutes of a day.
+const DAY: u16 = 24 * 60;
 
 /// The operating point of the matcher, from the model's card.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,6 +144,8 @@ impl Policy {
         Policy {
             round_every: Duration::from_secs(4 * 3600),
             round_jitter: 0.5,
+            windows: Vec::new(),
+            sample: 1.0,
             check_within: Duration::from_secs(20 * 60),
             looks_per_check: 3,
             look_spacing: Duration::from_secs(20),
@@ -110,6 +154,8 @@ impl Policy {
             absent_rounds: 3,
             absent_spacing: Duration::from_secs(2 * 3600),
             excuse_grace: Duration::from_secs(60),
+            roster_settle: Duration::from_secs(10 * 60),
+            insurer_settle: Duration::from_secs(36 * 3600),
             unproven_rounds: 3,
             lifeless_rounds: 2,
             face,
@@ -126,6 +172,14 @@ impl Policy {
         self.look_spacing * u32::from(self.looks_per_check) * u32::try_from(turns).unwrap_or(u32::MAX)
     }
 
+    fn windows_overlap(&self) -> bool {
+        let others = |at: usize| self.windows.iter().enumerate().filter(move |(other, _)| *other != at);
+        self.windows
+            .iter()
+            .enumerate()
+            .any(|(at, window)| others(at).any(|(_, other)| other.covers(window.from)))
+    }
+
     /// Every complaint about values that cannot work together, as `(key, what is wrong)`.
     pub fn complaints(&self) -> Vec<(&'static str, String)> {
         let mut found = Vec::new();
@@ -136,6 +190,14 @@ impl Policy {
         };
         check(self.round_every >= Duration::from_secs(1), "round_every", "must be at least 1s");
         check((0.0..=0.9).contains(&self.round_jitter), "round_jitter", "must lie between 0 and 0.9");
+        check(self.windows.len() <= 24, "windows", "must be at most 24");
+        check(!self.windows_overlap(), "windows", "must not overlap: one round at a time");
+        check(
+            self.windows.iter().all(|window| self.check_within <= window.length()),
+            "windows",
+            "must be longer than check_within: a round ends before its window does",
+        );
+        check((0.05..=1.0).contains(&self.sample), "sample", "must lie between 0.05 and 1");
         check((1..=20).contains(&self.looks_per_check), "looks_per_check", "must lie between 1 and 20");
         check(
             (2..=50).contains(&self.absent_rounds),
@@ -155,7 +217,7 @@ impl Policy {
         check((1..=64).contains(&self.beds_at_once), "beds_at_once", "must lie between 1 and 64");
         check(!self.look_timeout.is_zero(), "look_timeout", "must be longer than 0s");
         check(
-            self.check_within < self.round_every,
+            self.check_within < self.round_every || !self.windows.is_empty(),
             "check_within",
             "must be shorter than round_every: a round ends before the next begins",
         );
@@ -170,5 +232,32 @@ impl Policy {
             "must not be above the similarity of a match",
         );
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(windows: &[&str]) -> Policy {
+        let face = FaceRule { fmr: "1e-3".into(), match_at: 0.7, differs_below: 0.6, typical: None };
+        let windows = windows.iter().map(|text| Window::parse(text).unwrap()).collect();
+        Policy { windows, ..Policy::ordinary(face) }
+    }
+
+    #[test]
+    fn windows_are_read_as_people_write_them() {
+        let night = Window::parse("23:30-01:00").unwrap();
+        assert_eq!((night.from, night.to, night.length()), (1410, 60, Duration::from_secs(5400)));
+        for wrong in ["", "8-9", "24:00-01:00", "08:00-08:00", "08:00", "08:60-09:00", "-1:00-02:00"] {
+            assert_eq!(Window::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn windows_that_overlap_or_are_too_short_are_refused() {
+        assert_eq!(policy(&["06:30-08:00", "12:00-14:00", "23:00-01:00"]).complaints(), []);
+        assert_eq!(policy(&["23:00-01:00", "00:30-02:00"]).complaints().len(), 1);
+        assert_eq!(policy(&["06:30-06:40"]).complaints().len(), 1);
     }
 }

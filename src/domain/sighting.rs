@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Now;
-use crate::base::frame::Origin;
+use crate::base::frame::{Origin, Tamper};
 use crate::base::ids::{CameraId, StayId};
 use crate::domain::liveness::Life;
 use crate::domain::patrol::LookId;
@@ -15,6 +15,8 @@ pub struct Sighting {
     pub camera: CameraId,
     pub taken: Now,
     pub origin: Origin,
+    /// What keeps the camera from showing the ward.
+    pub tamper: Option<Tamper>,
     pub scene: Scene,
     /// What was seen of breathing, blinking and the like up to this look.
     pub life: Box<Life>,
@@ -119,6 +121,8 @@ pub enum Reason {
     NotEnrolled,
     /// 没有空床参考图
     NoEmptyReference,
+    /// 摄像头异常
+    Tampered,
     /// 摄像头无画面
     NoPicture,
     /// 活体证据不足

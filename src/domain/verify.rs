@@ -37,6 +37,7 @@ pub struct Proof {
 ///
 /// | scene | glance |
 /// |---|---|
+/// | whatever, from a camera that is kept from showing the ward | `Unusable(Tampered)` |
 /// | dark | `Unusable(Dark)` |
 /// | no face, no picture of the empty bed, but the bed breathes | `Hidden` |
 /// | no face, no picture of the empty bed | `Unusable(NoEmptyReference)`: absence cannot be proven |
@@ -51,6 +52,9 @@ pub struct Proof {
 /// | face surely different, less what it has in common with everybody | `Other` |
 /// | between the thresholds | `Unusable(UncertainMatch)` |
 pub fn judge(sighting: &Sighting, stay: &Stay, policy: &Policy) -> Glance {
+    if sighting.tamper.is_some() {
+        return Glance::Unusable(Reason::Tampered);
+    }
     match &sighting.scene {
         Scene::Dark { .. } => Glance::Unusable(Reason::Dark),
         Scene::NoFace { occupancy: Occupancy::Unknown } if breathes(&sighting.life, policy) => {

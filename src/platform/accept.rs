@@ -9,7 +9,9 @@ use crate::domain::Finding;
 use crate::platform::cases::{self, Own};
 use crate::platform::chain::{self, Believed, Place};
 use crate::platform::devices::{self, Registered};
+use crate::platform::draws;
 use crate::platform::ledger::{self, Source};
+use crate::platform::orders;
 use crate::wire::batch::{Head, ItemResult, Receipt};
 use crate::wire::event::{Report, RosterSeen};
 use crate::wire::statement::NO_LINK;
@@ -50,7 +52,8 @@ pub fn commit(
     ledger::heard(tx, device, said, now)?;
     let epoch = items.last().map(|item| item.checked.statement.epoch.clone()).or(registered.epoch);
     let head = head_of(tx, device, epoch.unwrap_or_default())?;
-    Ok(Some(Receipt { v: 1, device: device.clone(), head, received: now, results }))
+    let orders = orders::open(tx, device, now)?;
+    Ok(Some(Receipt { v: 1, device: device.clone(), head, received: now, results, orders }))
 }
 
 /// Where the device must go on: the head of the epoch it spoke of, also when we have nothing of it.
@@ -135,6 +138,10 @@ fn keep(
         }
         Report::Roster(roster) => replace_roster(tx, device, roster),
         Report::Finding(Finding::RoundBegun(plan)) => {
+            draws::begin_round(tx, device, epoch, plan, now)?;
+            if let Some(order) = &plan.order {
+                orders::answer(tx, device, order, now)?;
+            }
             ledger::begin_round(tx, device, epoch, plan, now, registered.round_every)
         }
         Report::Finding(Finding::Checked(result)) => {
@@ -147,6 +154,8 @@ fn keep(
             )
         }
         Report::Finding(Finding::Exception(change)) => cases::take(tx, device, change),
+        Report::Finding(Finding::Irregular(change)) => cases::take_irregular(tx, device, change),
+        Report::Finding(Finding::Committed(said)) => draws::commit(tx, device, epoch, said, now),
         Report::Beat(beat) => {
             let cameras = serde_json::to_string(&beat.cameras).unwrap_or_default();
             tx.execute(

@@ -3,8 +3,9 @@
 use rusqlite::{Transaction, params};
 
 use crate::base::clock::Wall;
-use crate::base::ids::DeviceId;
+use crate::base::ids::{BedId, DeviceId, StayId};
 use crate::domain::exception::{ExceptionChange, Move};
+use crate::domain::irregular::IrregularityChange;
 
 /// What the platform finds out about a device without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub enum Own {
     ChainNewEpoch,
     /// 上报内容被改: signature, body or evidence do not belong together.
     Tampered,
+    /// 抽签不符: a round was not drawn as committed.
+    DrawForged,
+    /// 抽查未执行: an ordered spot check was not carried out in time.
+    OrderMissed,
     /// 上报无法解读: signed, and no event that is understood here.
     Unreadable,
 }
@@ -35,6 +40,8 @@ impl Own {
             Own::ChainFork => "chain_fork",
             Own::ChainNewEpoch => "chain_new_epoch",
             Own::Tampered => "tampered",
+            Own::DrawForged => "draw_forged",
+            Own::OrderMissed => "order_missed",
             Own::Unreadable => "unreadable",
         }
     }
@@ -69,6 +76,40 @@ pub fn take(tx: &Transaction<'_>, device: &DeviceId, change: &ExceptionChange) -
             change.first.0,
             change.last.0,
             ended,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Takes what an agent says about its ward, its cameras or its clock.
+pub fn take_irregular(
+    tx: &Transaction<'_>,
+    device: &DeviceId,
+    change: &IrregularityChange,
+) -> rusqlite::Result<()> {
+    let detail = serde_json::to_string(&change.what)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let has_ended = change.moved == Move::Ended;
+    let (bed, stay, masked_name) = change.what.about();
+    tx.execute(
+        "INSERT INTO exception (device, id, kind, state, origin, bed, stay, masked_name, rounds, first_ms, last_ms,
+                                ended_ms, detail)
+         VALUES (?1, ?2, ?3, ?4, 'device', ?5, ?6, ?7, 1, ?8, ?9, ?10, ?11)
+         ON CONFLICT (device, id) DO UPDATE SET
+             state = CASE state WHEN 'ended' THEN state ELSE ?4 END,
+             last_ms = max(last_ms, ?9), ended_ms = coalesce(ended_ms, ?10)",
+        params![
+            device.as_str(),
+            change.irregularity,
+            change.what.name(),
+            if has_ended { "ended" } else { "raised" },
+            bed.map(BedId::as_str),
+            stay.map(StayId::as_str),
+            masked_name,
+            change.first.0,
+            change.last.0,
+            has_ended.then_some(change.last.0),
+            detail,
         ],
     )?;
     Ok(())

@@ -11,11 +11,13 @@ use comfy_table::Table;
 use crate::base::clock::{Clock, Wall};
 use crate::base::exit::{Code, Ending, code_of};
 use crate::base::files::{read_at_most, write_owner_only};
-use crate::base::ids::DeviceId;
+use crate::base::ids::{BedId, DeviceId};
 use crate::base::{logging, supervise};
+use crate::domain::order::Order;
 use crate::platform::db::Database;
 use crate::platform::devices::{self, Admission};
 use crate::platform::keys::{self, KeyError, Keys};
+use crate::platform::orders;
 use crate::platform::serve::{self, ServeError, Settings};
 use crate::platform::view;
 
@@ -43,6 +45,19 @@ enum Command {
     /// Admit, list and shut out devices.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Order a spot check (抽查) of beds now; it reaches the device with its next report.
+    Order {
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        device: String,
+        /// A bed to look at; may be repeated. Without any the whole ward is meant.
+        #[arg(long = "bed")]
+        beds: Vec<String>,
+        /// How soon it must be carried out.
+        #[arg(long, default_value = "10m", value_parser = duration)]
+        within: Duration,
+    },
     /// Receive from devices and show the dashboard until SIGTERM.
     Serve {
         #[arg(long)]
@@ -140,6 +155,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Device(DeviceCommand::List { dir, json }) => list(&dir, json),
         Command::Device(DeviceCommand::Revoke { dir, device }) => revoke(&dir, device, now),
+        Command::Order { dir, device, beds, within } => order(&dir, device, &beds, now.plus(within), now),
         Command::Serve { dir, devices, dashboard, grace } => {
             run_server(&Settings { dir, devices, dashboard, grace })
         }
@@ -204,6 +220,29 @@ fn revoke(dir: &Path, device: String, now: Wall) -> anyhow::Result<()> {
         return Err(Ending::failed(format_args!("no device {device} is known here")).into());
     }
     say(format_args!("Device {device} is shut out from its next request on."));
+    Ok(())
+}
+
+fn order(dir: &Path, device: String, beds: &[String], until: Wall, now: Wall) -> anyhow::Result<()> {
+    let device = DeviceId::new(device).map_err(Ending::usage)?;
+    let beds: Result<Vec<BedId>, _> = beds.iter().map(|bed| BedId::new(bed.clone())).collect();
+    let mut chance = [0; 24];
+    getrandom::fill(&mut chance)
+        .map_err(|error| anyhow::anyhow!("no random numbers for the nonce: {error}"))?;
+    let (id, nonce) = (hex::encode(&chance[..8]), hex::encode(&chance[8..]));
+    let order = Order { id, nonce, beds: beds.map_err(Ending::usage)?, until };
+    let db = serve::open_database(dir).map_err(serve_ending)?;
+    let known = db.write(|tx| {
+        let is_known = devices::find(tx, &device)?.is_some_and(|known| !known.revoked);
+        if is_known {
+            orders::place(tx, &device, &order, now)?;
+        }
+        Ok(is_known)
+    })?;
+    if !known {
+        return Err(Ending::failed(format_args!("no admitted device {device} is known here")).into());
+    }
+    say(format_args!("Spot check {} waits for device {device} until {until}.", order.id));
     Ok(())
 }
 

@@ -10,10 +10,11 @@ use tracing::{info, warn};
 
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
-use crate::domain::patrol::RoundPlan;
+use crate::domain::round::RoundPlan;
 use crate::domain::verdict::CheckResult;
 use crate::platform::cases::{self, Own};
 use crate::platform::db::number;
+use crate::platform::orders;
 
 /// Three missed beats of 60 s ± 10 %.
 const BEATS_MISSED: Duration = Duration::from_secs(200);
@@ -183,7 +184,7 @@ pub fn sweep(tx: &Transaction<'_>, now: Wall, since: Wall, grace: Duration) -> r
         "UPDATE due SET state = 'not_done' WHERE state = 'open' AND max(until_ms, received_ms, ?2) < ?1",
         [limit, since.0],
     )?;
-    let mut changed = overdue > 0;
+    let mut changed = orders::sweep(tx, now, grace)? || overdue > 0;
     for (device, presence) in present(tx)? {
         let (kind, other) = match attendance(&presence, now, since, grace) {
             Attendance::Present => continue,
@@ -229,7 +230,17 @@ mod tests {
     const MINUTE: i64 = 60_000;
 
     fn plan(until: i64, next_by: i64) -> RoundPlan {
-        RoundPlan { round: 1, began: Wall(0), until: Wall(until), next_by: Wall(next_by), due: vec![] }
+        RoundPlan {
+            round: 1,
+            began: Wall(0),
+            until: Wall(until),
+            next_by: Wall(next_by),
+            due: vec![],
+            spared: vec![],
+            slot: None,
+            order: None,
+            revealed: None,
+        }
     }
 
     #[test]
@@ -301,14 +312,14 @@ mod tests {
     #[test]
     fn a_check_that_is_not_proved_in_time_is_not_done_until_it_arrives_late() {
         use crate::base::ids::{BedId, StayId};
-        use crate::domain::patrol::DueCheck;
+        use crate::domain::round::DueCheck;
         use crate::domain::verdict::Verdict;
 
         let folder = tempfile::tempdir().unwrap();
         let db = crate::platform::db::Database::open(&folder.path().join("p.db")).unwrap();
         let device = DeviceId::new("d").unwrap();
         let (bed, stay) = (BedId::new("04").unwrap(), StayId::new("S4").unwrap());
-        let due = DueCheck { bed: bed.clone(), stay: stay.clone(), masked_name: "张*".into() };
+        let due = DueCheck { bed: bed.clone(), stay: stay.clone(), masked_name: "张*".into(), tickets: 1 };
         let result = CheckResult {
             round: 1,
             bed,

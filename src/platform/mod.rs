@@ -10,7 +10,8 @@
 //!  browser ──loopback only──► dashboard: page, rows, events, evidence; JSON under /api/v1
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
-//! evidence against it. Every refusal of a chain (gap, fork, changed body) becomes a case.
+//! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
+//! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case.
 
 pub mod accept;
 pub mod cases;
@@ -19,8 +20,10 @@ pub mod cmd;
 pub mod dashboard;
 pub mod db;
 pub mod devices;
+pub mod draws;
 pub mod ingest;
 pub mod keys;
 pub mod ledger;
+pub mod orders;
 pub mod serve;
 pub mod view;

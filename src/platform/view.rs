@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
+use crate::domain::irregular::Irregularity;
 use crate::domain::verdict::{CheckResult, Verdict};
 use crate::domain::verify::Proof;
 
@@ -85,6 +86,9 @@ pub struct ExceptionRow {
     pub last: i64,
     pub ended: Option<i64>,
     pub age_s: i64,
+    /// What is irregular, where it is not about one check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Irregularity>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -297,7 +301,7 @@ pub fn exceptions(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<Ex
     connection
         .prepare_cached(
             "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
-                    e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms
+                    e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail
              FROM exception e JOIN device d USING (device)
              ORDER BY e.state = 'ended', e.last_ms DESC, e.id LIMIT ?1",
         )?
@@ -320,6 +324,8 @@ pub fn exceptions(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<Ex
                 last: row.get(13)?,
                 ended: row.get(14)?,
                 age_s: seconds(now, first),
+                // What a newer agent says is shown by its kind alone.
+                detail: row.get::<_, Option<String>>(15)?.and_then(|text| serde_json::from_str(&text).ok()),
             })
         })?
         .collect()

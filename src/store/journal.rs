@@ -396,6 +396,7 @@ mod tests {
             cameras: vec![],
             stored_faces: 0,
             operating: None,
+            commitment: None,
         });
         let crop = crop.map(|bytes| Private::new(bytes.to_vec()));
         Commit { at: Now { wall: Wall(1_700_000_000_123), ..Now::default() }, report, crop, remember: vec![] }

@@ -146,7 +146,8 @@ impl Worker {
             }
         }
         let (look, camera) = (request.look, view.camera.clone());
-        Ok(Sighting { look, camera, taken: frame.taken, origin: frame.origin, scene, life })
+        let Frame { taken, origin, tamper, .. } = *frame;
+        Ok(Sighting { look, camera, taken, origin, tamper, scene, life })
     }
 
     /// Gives a fresh frame to the watch of the bed that waited longest; `false` when there is none.

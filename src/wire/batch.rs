@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
+use crate::domain::order::Order;
 use crate::wire::dsse::Envelope;
 
 pub const RECEIPT_TYPE: &str = "application/vnd.bedcheck.receipt.v1+json";
@@ -41,6 +42,9 @@ pub struct Receipt {
     pub head: Head,
     pub received: Wall,
     pub results: Vec<ItemResult>,
+    /// What the device shall look at now; they ride with every receipt until a round answers them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Order>,
 }
 
 /// The last link of a device that is safe on the platform's disk.

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Wall;
+use crate::base::frame::Tamper;
 use crate::base::ids::{BedId, DeviceId, StayId, WardId};
 use crate::domain::Finding;
+use crate::domain::draw::Commitment;
 use crate::domain::operating::Realised;
 
 /// One event. `id` + `source` name it for ever: a repeat is recognised by them.
@@ -49,6 +51,8 @@ impl Report {
             Report::Finding(Finding::RoundBegun(_)) => "cn.bedcheck.round.v1",
             Report::Finding(Finding::Checked(_)) => "cn.bedcheck.check.v1",
             Report::Finding(Finding::Exception(_)) => "cn.bedcheck.exception.v1",
+            Report::Finding(Finding::Irregular(_)) => "cn.bedcheck.irregularity.v1",
+            Report::Finding(Finding::Committed(_)) => "cn.bedcheck.commitment.v1",
             Report::Beat(_) => "cn.bedcheck.beat.v1",
         }
     }
@@ -88,6 +92,9 @@ pub struct Beat {
     pub unsent: u64,
     /// Camera, frames seen since start, and whether it brings pictures now.
     pub cameras: Vec<CameraBeat>,
+    /// What binds the draws from the next round on; absent from older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commitment: Option<Commitment>,
     /// How many people's face templates this box holds.
     pub stored_faces: usize,
     /// What the operating point does to the people enrolled here; absent from older agents.
@@ -100,6 +107,9 @@ pub struct CameraBeat {
     pub camera: String,
     pub frames: u64,
     pub working: bool,
+    /// What keeps it from showing the ward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tamper: Option<Tamper>,
 }
 
 /// Chance that an event needs, as values.

@@ -79,7 +79,7 @@ impl Roster {
                 Account::Excused(excuse) | Account::Retroactive(excuse) => Some(excuse),
                 Account::None => None,
             };
-            let since = history.beds.last().map(|(since, _)| *since);
+            let since = history.beds.last().map(|(since, _)| since.at);
             rows.push((history.bed_at(now).cloned(), stay, mask_name(person.psn_name.reveal()), since, away));
         }
         rows.sort();
@@ -188,6 +188,10 @@ fn summary(change: &Change) -> String {
         }
         Change::Returned => "返回 returned".to_owned(),
         Change::Discharged => "出院 discharged".to_owned(),
+        Change::Insured { person, listed: true } => format!("医保在院 insured: {}", name(person)),
+        Change::Insured { person, listed: false } => {
+            format!("不在医保名单 no longer insured: {}", name(person))
+        }
         Change::Cancelled { what } => format!("撤销 cancelled: {what:?}").to_lowercase(),
     }
 }

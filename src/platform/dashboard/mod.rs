@@ -5,6 +5,7 @@
 //! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`).
 
 mod api;
+mod contradictions;
 mod evidence;
 mod page;
 mod pages;

@@ -2,6 +2,7 @@
 
 use crate::base::clock::Wall;
 use crate::domain::liveness::Cue;
+use crate::platform::dashboard::contradictions;
 use crate::platform::view::ExceptionRow;
 
 /// The language of a page.
@@ -79,6 +80,7 @@ pub fn reason(name: &str) -> Term {
         "uncertain_match" => term("相似度在两阈值之间", "between the thresholds", ""),
         "not_enrolled" => term("未登记人脸", "not enrolled", ""),
         "no_empty_reference" => term("没有空床参考图", "no picture of the empty bed", ""),
+        "tampered" => term("摄像头异常", "camera tampered with", ""),
         "no_picture" => term("摄像头无画面", "no picture from the camera", ""),
         "life_unproven" => term("活体证据不足", "sign of life not yet seen", ""),
         "not_reached" => term("本轮未轮到", "not reached in this round", ""),
@@ -116,6 +118,15 @@ pub fn kind(name: &str) -> Term {
         "chain_fork" => term("数据链分叉", "Chain fork", "chain"),
         "chain_new_epoch" => term("数据链重启", "Chain restarted", "chain"),
         "tampered" => term("上报内容被改", "Report altered", "mismatch"),
+        "camera_tampered" => term("摄像头异常", "Camera tampered", "unclear"),
+        "clock_stepped" => term("时钟异常", "Clock set", "chain"),
+        "two_in_bed" => term("一床多人", "Two on one bed", "wrongbed"),
+        "two_beds" => term("一人多床", "One person in two beds", "wrongbed"),
+        "taken_back" => term("巡查前后撤销", "Taken back after a round", "absent"),
+        "retroactive_departure" => term("事后补办离床", "Departure reported afterwards", "absent"),
+        "insurer_mismatch" => term("与医保在院名单不符", "Not as the insurer's list", "mismatch"),
+        "draw_forged" => term("抽签不符", "Draw forged", "mismatch"),
+        "order_missed" => term("抽查未执行", "Spot check missed", "notdone"),
         "unreadable" => term("上报无法解读", "Report unreadable", "unclear"),
         // As above.
         _ => term("未知异常", "Unknown exception", "unclear"),
@@ -144,6 +155,9 @@ pub fn chain(state: &str) -> Term {
 
 /// One sentence that says what was seen, how often and when.
 pub fn claim(l: Lang, row: &ExceptionRow) -> String {
+    if let Some(what) = &row.detail {
+        return contradictions::claim(l, what);
+    }
     let (n, first, last) = (row.rounds, moment(row.first), moment(row.last));
     let rounds = rounds(l, n);
     let span = match l {
@@ -181,6 +195,14 @@ pub fn claim(l: Lang, row: &ExceptionRow) -> String {
         ("tampered", Lang::En) => {
             format!("Device {device}: report does not fit its signature, refused {n} times{span}")
         }
+        ("retroactive_leave", Lang::Zh) => format!("{bed} 巡查见空床{n}轮后才补登请假{span}"),
+        ("retroactive_leave", Lang::En) => format!("{bed}: leave reported after {rounds} of absence{span}"),
+        ("draw_forged", Lang::Zh) => format!("设备 {device} 的巡查时间或顺序与事先承诺的抽签不符{span}"),
+        ("draw_forged", Lang::En) => format!("Device {device}: a round was not drawn as committed{span}"),
+        ("order_missed", Lang::Zh) => format!("设备 {device} 未在期限内执行抽查，共 {n} 次{span}"),
+        ("order_missed", Lang::En) => {
+            format!("Device {device}: spot check not carried out in time, {n}{span}")
+        }
         (_, Lang::Zh) => format!("设备 {device} 的已签名上报无法解读，共 {n} 次{span}"),
         (_, Lang::En) => format!("Device {device}: signed report not understood, {n} times{span}"),
     }
@@ -208,6 +230,24 @@ pub fn next_step(kind: &str) -> Term {
             "Check view and light of the camera; verify at the bedside",
             "",
         ),
+        "camera_tampered" => {
+            term("派人查看摄像头：镜头、位置、接线", "Send somebody to the camera: lens, position, cable", "")
+        }
+        "clock_stepped" => {
+            term("核对设备时间来源（NTP）", "Check where the device has its time from (NTP)", "")
+        }
+        "two_in_bed" | "two_beds" => {
+            term("请病区核对床位登记", "Ask the ward to correct its bed register", "")
+        }
+        "retroactive_leave" | "taken_back" | "retroactive_departure" => term(
+            "请病区说明补登或撤销原因并提供凭据",
+            "Ask the ward why it was written afterwards or taken back, with proof",
+            "",
+        ),
+        "insurer_mismatch" => {
+            term("与医院核对在院登记与医保登记", "Compare the hospital's and the insurer's registers", "")
+        }
+        "order_missed" => term("电话联系病区，改为现场抽查", "Call the ward; check on site instead", ""),
         "silence" | "no_round" => {
             term("联系医院信息科，检查供电与网络", "Call the hospital's IT: power and network", "")
         }
@@ -216,7 +256,7 @@ pub fn next_step(kind: &str) -> Term {
             "Ask the hospital about a reinstalled or exchanged box",
             "",
         ),
-        "chain_fork" | "tampered" => {
+        "chain_fork" | "tampered" | "draw_forged" => {
             term("停用设备并封存，启动调查", "Revoke and seal the device; open an inquiry", "")
         }
         // `unreadable`, and whatever a newer agent reports.
@@ -307,6 +347,7 @@ mod tests {
             last: 1_790_003_600_000,
             ended: None,
             age_s: 0,
+            detail: None,
         };
         assert_eq!(claim(Lang::Zh, &row), "04床 连续3轮不在床（首次 09-21 22:13:20，最近 09-21 23:13:20）");
         assert!(claim(Lang::En, &row).starts_with("Bed 04: absent, 3 rounds in a row"));

@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 1, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 2, tables: TABLES };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -114,7 +114,33 @@ CREATE TABLE exception (
     first_ms    INTEGER NOT NULL,
     last_ms     INTEGER NOT NULL,
     ended_ms    INTEGER,
+    detail      TEXT,                   -- an Irregularity as JSON
     PRIMARY KEY (device, id)
+) STRICT;
+-- What the draws of a device are bound by, and announced rounds whose seed is not shown yet.
+CREATE TABLE commitment (
+    device TEXT    NOT NULL REFERENCES device,
+    epoch  TEXT    NOT NULL,
+    round  INTEGER NOT NULL,
+    sha256 TEXT    NOT NULL,
+    PRIMARY KEY (device, epoch)
+) STRICT;
+CREATE TABLE drawn (
+    device TEXT    NOT NULL REFERENCES device,
+    epoch  TEXT    NOT NULL,
+    round  INTEGER NOT NULL,
+    plan   TEXT    NOT NULL,
+    PRIMARY KEY (device, epoch, round)
+) STRICT;
+CREATE TABLE spot_check (
+    id          TEXT    PRIMARY KEY,
+    device      TEXT    NOT NULL REFERENCES device,
+    nonce       TEXT    NOT NULL,
+    beds        TEXT    NOT NULL,       -- one a line; none is the whole ward
+    issued_ms   INTEGER NOT NULL,
+    until_ms    INTEGER NOT NULL,
+    answered_ms INTEGER,
+    missed      INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE opened (
     at_ms  INTEGER NOT NULL,

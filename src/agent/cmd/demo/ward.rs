@@ -130,7 +130,11 @@ impl Found {
                     self.exceptions.push(change.kind);
                 }
             }
-            Finding::Checked(_) | Finding::Exception(_) | Finding::RoundBegun(_) => {}
+            Finding::Checked(_)
+            | Finding::Exception(_)
+            | Finding::RoundBegun(_)
+            | Finding::Irregular(_)
+            | Finding::Committed(_) => {}
         }
     }
 

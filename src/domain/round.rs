@@ -1,0 +1,168 @@
+//! One round: which beds are due until when, and how far each of its checks has come.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock::{Mono, Wall};
+use crate::base::ids::{BedId, StayId};
+use crate::domain::draw::Revealed;
+use crate::domain::order::Ordered;
+use crate::domain::patrol::LookId;
+use crate::domain::policy::Policy;
+use crate::domain::verdict::Verdict;
+use crate::domain::verify::{Glance, Proof};
+
+/// One check that the platform may expect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueCheck {
+    pub bed: BedId,
+    pub stay: StayId,
+    pub masked_name: String,
+    /// In how many parts of the draw this bed had a share; more where the risk is greater.
+    #[serde(default = "one")]
+    pub tickets: u16,
+}
+
+fn one() -> u16 {
+    1
+}
+
+/// A bed that the draw spared this time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spared {
+    pub bed: BedId,
+    pub tickets: u16,
+}
+
+/// When the round might have begun: its seed chose the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    pub from: Wall,
+    pub span_ms: u64,
+}
+
+/// The announcement of a round: what the agent can be held to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundPlan {
+    pub round: u64,
+    pub began: Wall,
+    /// Every check of this round is concluded before this.
+    pub until: Wall,
+    /// The next round begins before this.
+    pub next_by: Wall,
+    /// In the order in which they are looked at.
+    pub due: Vec<DueCheck>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spared: Vec<Spared>,
+    /// Absent for an ordered round and for one that goes on after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
+    /// The order it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Ordered>,
+    /// The seed of the round before, now that it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revealed: Option<Revealed>,
+}
+
+/// What of a round survives a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundMemory {
+    pub round: u64,
+    pub began: Wall,
+    pub until: Wall,
+    pub beds: Vec<BedId>,
+    #[serde(default)]
+    pub ordered: bool,
+    /// How many rounds in a row spared each bed.
+    #[serde(default)]
+    pub spared: BTreeMap<BedId, u16>,
+    /// When the latest rounds began, oldest first.
+    #[serde(default)]
+    pub begins: Vec<Wall>,
+}
+
+/// One due check between its round's begin and its verdict.
+pub(super) struct Open {
+    pub(super) bed: BedId,
+    /// What each look so far said, and which look it was.
+    pub(super) glances: Vec<Glance>,
+    pub(super) looks: Vec<LookId>,
+    /// Whether any picture so far was live.
+    pub(super) live: bool,
+    pub(super) next_look: Mono,
+    pub(super) waiting: Option<(LookId, Mono)>,
+}
+
+/// The look that a verdict rests on.
+pub(super) struct Deciding {
+    pub(super) look: LookId,
+    pub(super) similarity: Option<f32>,
+    pub(super) life: Option<Proof>,
+}
+
+pub(super) struct Round {
+    pub(super) number: u64,
+    pub(super) began: Wall,
+    pub(super) until: Mono,
+    pub(super) open: VecDeque<Open>,
+    pub(super) ordered: bool,
+}
+
+impl Round {
+    /// Whether another bed may be begun: every begun one is watched, and watching takes the processor's time.
+    pub(super) fn has_room(&self, policy: &Policy) -> bool {
+        self.open.iter().filter(|open| open.has_begun()).count() < usize::from(policy.beds_at_once)
+    }
+}
+
+impl Open {
+    pub(super) fn new(bed: BedId, now: Mono) -> Open {
+        Open { bed, glances: Vec::new(), looks: Vec::new(), live: false, next_look: now, waiting: None }
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.waiting.is_some() || !self.glances.is_empty()
+    }
+
+    pub(super) fn waits_for(&self, look: LookId) -> bool {
+        self.waiting.is_some_and(|(waiting, _)| waiting == look)
+    }
+
+    pub(super) fn take(&mut self, now: Mono, look: LookId, glance: Glance, policy: &Policy) {
+        self.waiting = None;
+        self.next_look = now + policy.look_spacing;
+        self.glances.push(glance);
+        self.looks.push(look);
+    }
+
+    /// The last look that speaks for `verdict`.
+    pub(super) fn deciding(&self, verdict: &Verdict) -> Option<Deciding> {
+        self.looks.iter().zip(&self.glances).rev().find_map(|(look, glance)| {
+            let (similarity, life) = match (verdict, glance) {
+                (Verdict::Verified, Glance::Match { similarity, life }) => (Some(*similarity), life.clone()),
+                (Verdict::NotLive { .. }, Glance::Lifeless { similarity, life }) => {
+                    (Some(*similarity), Some(life.clone()))
+                }
+                (Verdict::Mismatch | Verdict::WrongBed { .. }, Glance::Other { similarity, .. }) => {
+                    (Some(*similarity), None)
+                }
+                (Verdict::Absent | Verdict::Excused { .. }, Glance::Empty { .. })
+                | (Verdict::FaceHidden, Glance::Hidden { .. })
+                | (Verdict::Inconclusive { .. }, _) => (None, None),
+                (
+                    Verdict::Verified
+                    | Verdict::NotLive { .. }
+                    | Verdict::Absent
+                    | Verdict::Excused { .. }
+                    | Verdict::FaceHidden
+                    | Verdict::Mismatch
+                    | Verdict::WrongBed { .. },
+                    _,
+                ) => return None,
+            };
+            Some(Deciding { look: *look, similarity, life })
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! Spot checks (抽查): the platform orders them with a nonce and a deadline, they ride with every receipt until a round
+//! answers them, and an unanswered one is a case.
+
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use tracing::warn;
+
+use crate::base::clock::Wall;
+use crate::base::ids::{BedId, DeviceId};
+use crate::domain::order::{MOST_WAITING, Order, Ordered};
+use crate::platform::cases::{self, Own};
+
+/// Writes down an order; it reaches the device with the next receipt. `beds` empty means the whole ward.
+pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) -> rusqlite::Result<()> {
+    let beds: Vec<&str> = order.beds.iter().map(BedId::as_str).collect();
+    tx.execute(
+        "INSERT INTO spot_check VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 0)",
+        params![order.id, device.as_str(), order.nonce, beds.join("\n"), now.0, order.until.0],
+    )?;
+    Ok(())
+}
+
+/// What a device must still carry out, the oldest first.
+pub fn open(tx: &Transaction<'_>, device: &DeviceId, now: Wall) -> rusqlite::Result<Vec<Order>> {
+    let most = i64::try_from(MOST_WAITING).unwrap_or(i64::MAX);
+    tx.prepare_cached(
+        "SELECT id, nonce, beds, until_ms FROM spot_check
+         WHERE device = ?1 AND answered_ms IS NULL AND until_ms > ?2 ORDER BY issued_ms, id LIMIT ?3",
+    )?
+    .query_map(params![device.as_str(), now.0, most], |row| {
+        let beds: String = row.get(2)?;
+        let beds = beds.lines().filter_map(|bed| BedId::new(bed).ok()).collect();
+        Ok(Order { id: row.get(0)?, nonce: row.get(1)?, beds, until: Wall(row.get(3)?) })
+    })?
+    .collect()
+}
+
+/// Notes that a round answers an order; a nonce that was never given answers nothing.
+pub fn answer(tx: &Transaction<'_>, device: &DeviceId, ordered: &Ordered, now: Wall) -> rusqlite::Result<()> {
+    let answered = tx.execute(
+        "UPDATE spot_check SET answered_ms = coalesce(answered_ms, ?4) WHERE id = ?1 AND device = ?2 AND nonce = ?3",
+        params![ordered.id, device.as_str(), ordered.nonce, now.0],
+    )?;
+    if answered == 0 {
+        warn!(%device, order = ordered.id, "A round answers an order that was never given.");
+    }
+    Ok(())
+}
+
+/// Raises a case for every order whose time is over without an answer; true when there was one.
+pub fn sweep(tx: &Transaction<'_>, now: Wall, grace: Duration) -> rusqlite::Result<bool> {
+    let limit = now.0.saturating_sub(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
+    let late: Vec<String> = tx
+        .prepare_cached(
+            "UPDATE spot_check SET missed = 1
+             WHERE answered_ms IS NULL AND missed = 0 AND until_ms < ?1 RETURNING device",
+        )?
+        .query_map([limit], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for device in late.iter().filter_map(|device| DeviceId::new(device.clone()).ok()) {
+        warn!(%device, "A spot check was not carried out in time.");
+        cases::raise(tx, &device, Own::OrderMissed, now)?;
+    }
+    Ok(!late.is_empty())
+}
+
+/// When an order was answered, for whoever waits for it; `None` when there is no such order.
+pub fn answered(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<Option<Wall>>> {
+    tx.query_row("SELECT answered_ms FROM spot_check WHERE id = ?1", [id], |row| {
+        Ok(row.get::<_, Option<i64>>(0)?.map(Wall))
+    })
+    .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_waits_until_it_is_answered_with_its_nonce_and_is_missed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = crate::platform::db::Database::open(&folder.path().join("p.db")).unwrap();
+        let device = DeviceId::new("d").unwrap();
+        let order = |id: &str, until| Order {
+            id: id.to_owned(),
+            nonce: format!("n-{id}"),
+            beds: vec![BedId::new("12").unwrap()],
+            until: Wall(until),
+        };
+        db.write(|tx| {
+            tx.execute(
+                "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
+                                     round_every_ms, added_ms, expected_ms)
+                 VALUES ('d', 'w', 'i', x'00', '', 0, 600000, 0, 0)",
+                [],
+            )?;
+            place(tx, &device, &order("a", 1000), Wall(0))?;
+            place(tx, &device, &order("b", 2000), Wall(1))?;
+            assert_eq!(open(tx, &device, Wall(5))?, [order("a", 1000), order("b", 2000)]);
+            answer(tx, &device, &Ordered { id: "a".into(), nonce: "guessed".into() }, Wall(6))?;
+            assert_eq!(open(tx, &device, Wall(7))?.len(), 2);
+            answer(tx, &device, &order("a", 0).as_ordered(), Wall(8))?;
+            assert_eq!((answered(tx, "a")?, answered(tx, "b")?), (Some(Some(Wall(8))), Some(None)));
+            assert_eq!(open(tx, &device, Wall(9))?, [order("b", 2000)]);
+            assert_eq!(open(tx, &device, Wall(2001))?, [], "too late to begin");
+            let grace = Duration::from_millis(100);
+            assert!(!sweep(tx, Wall(2100), grace)?);
+            assert!(sweep(tx, Wall(2101), grace)?);
+            assert!(!sweep(tx, Wall(2102), grace)?);
+            assert!(cases::is_open(tx, &device, Own::OrderMissed)?);
+            Ok(())
+        })
+        .unwrap();
+    }
+}
