@@ -9,10 +9,13 @@ use bedcheck::agent::config;
 
 #[test]
 fn the_example_configuration_is_complete_and_says_what_the_defaults_are() {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config/config.example.toml");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = root.join("firmware-config/config.example.toml");
     let text = fs::read_to_string(example).unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("recordings/cam-1")).unwrap();
+    fs::copy(root.join("assets/ward/empty/cam-1.jpg"), folder.path().join("recordings/cam-1-empty.jpg"))
+        .unwrap();
     let path = folder.path().join("config.toml");
     fs::write(&path, &text).unwrap();
     let written = config::read(&path).unwrap();

@@ -53,6 +53,11 @@ pub fn read(path: &Path) -> Result<Picture, PictureError> {
     decode(&bytes).map_err(|cause| PictureError::Content { path: path.display().to_string(), cause })
 }
 
+/// Width and height that a picture file announces, without decoding it; `None` when it is no picture.
+pub fn size(path: &Path) -> Option<(u32, u32)> {
+    ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok()
+}
+
 /// At most `most` picture files of a folder, by name.
 ///
 /// # Errors

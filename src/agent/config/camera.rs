@@ -1,0 +1,120 @@
+//! `[[camera]]`
+
+use std::path::{Path, PathBuf};
+
+use crate::agent::config::check::Complaints;
+use crate::agent::config::keys::{Key, Need, key};
+use crate::agent::config::kinds::Kind;
+use crate::agent::config::walk::Fields;
+use crate::base::ids::CameraId;
+use crate::base::picture;
+use crate::domain::liveness::PassiveRule;
+
+const SHARE: Kind = Kind::Number { least: 0.0, most: 1.0 };
+
+const PASSIVE: &[Key] = &[
+    key("live_at", SHARE, Need::Required("0.6"), "不低于此值视为活体", "from this score on a face is alive"),
+    key("attack_below", SHARE, Need::Required("0.1"), "低于此值视为攻击", "below this score it is an attack"),
+];
+
+pub const KEYS: &[Key] = &[
+    key("id", Kind::Id, Need::Required("cam-1"), "摄像头编号", "the camera's name here"),
+    key(
+        "recorded",
+        Kind::File,
+        Need::Required("recordings/cam-1"),
+        "图片文件夹或 .mjpeg 文件",
+        "a folder of pictures or a .mjpeg file",
+    ),
+    key(
+        "fps",
+        Kind::Number { least: 0.01, most: 120.0 },
+        Need::Default("5"),
+        "每秒帧数",
+        "pictures per second",
+    ),
+    key(
+        "empty",
+        Kind::File,
+        Need::Optional("recordings/cam-1-empty.jpg"),
+        "安装时拍摄的空病房照片；没有它永远不会判为“不在床”",
+        "the empty ward, taken at installation; without it nobody is ever \"absent\"",
+    ),
+    key(
+        "passive",
+        Kind::Table(PASSIVE),
+        Need::Optional(""),
+        "该摄像头的活体阈值，由 bedcheck calibrate 写出",
+        "liveness thresholds of this camera; `bedcheck calibrate` writes them",
+    ),
+];
+
+/// A camera as it is opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraSettings {
+    pub id: CameraId,
+    pub recorded: PathBuf,
+    pub fps: f32,
+    /// Picture of the empty ward, taken at installation.
+    pub empty: Option<PathBuf>,
+    /// What `bedcheck calibrate` measured on this camera.
+    pub passive: Option<PassiveRule>,
+}
+
+/// All cameras, each with its place; what is wrong is left out.
+pub fn read<'fields>(
+    tables: impl Iterator<Item = &'fields Fields>,
+    base: &Path,
+    found: &mut Complaints,
+) -> Vec<CameraSettings> {
+    let mut cameras: Vec<CameraSettings> = Vec::new();
+    for fields in tables {
+        let Some(camera) = one(fields, base, found) else { continue };
+        if cameras.iter().any(|known| known.id == camera.id) {
+            let id = camera.id.as_str();
+            found.add(
+                fields.place("id"),
+                format!("摄像头 {id:?} 写了两次，请改名或删除一处"),
+                format!("camera {id:?} stands here twice: rename or delete one"),
+            );
+            continue;
+        }
+        cameras.push(camera);
+    }
+    cameras
+}
+
+fn one(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<CameraSettings> {
+    for key in ["recorded", "empty"] {
+        if let Some(path) = fields.path(key, base).filter(|path| !path.exists()) {
+            let path = path.display();
+            found.add(
+                fields.place(key),
+                format!("{key}: {path} 不存在，请检查路径"),
+                format!("{key}: {path} does not exist"),
+            );
+        }
+    }
+    let passive = fields.table("passive").and_then(|rule| {
+        Some(PassiveRule { live_at: rule.number("live_at")?, attack_below: rule.number("attack_below")? })
+    });
+    if passive.is_some_and(|rule| rule.attack_below > rule.live_at) {
+        found.add(
+            fields.place("passive"),
+            "attack_below 不得高于 live_at；请用 bedcheck calibrate 写出的值",
+            "attack_below must not be above live_at; `bedcheck calibrate` writes both",
+        );
+    }
+    Some(CameraSettings {
+        id: fields.read("id")?,
+        recorded: fields.path("recorded", base)?,
+        fps: fields.number("fps")?,
+        empty: fields.path("empty", base),
+        passive,
+    })
+}
+
+/// Width and height of the camera's picture, where a picture says so.
+pub fn size(camera: &CameraSettings) -> Option<(u32, u32)> {
+    picture::size(camera.empty.as_ref()?)
+}

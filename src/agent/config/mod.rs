@@ -1,0 +1,195 @@
+//! `config.toml`: the file as hospital IT writes it, and the settings as the agent means them.
+//!
+//! ```text
+//!  files, variables, flags ─► source ─► syntax ─► tree ─► layers ─► walk against keys ─► sections ─► Settings
+//!                                └───────────── check: every complaint, with its place ─────────────┘
+//! ```
+//!
+//! Nothing stops at the first mistake: whoever edits the file over a slow line gets the whole list at once.
+
+mod bed;
+mod camera;
+pub mod check;
+mod general;
+mod hl7;
+pub mod keys;
+pub mod kinds;
+mod layers;
+mod liveness;
+mod matching;
+mod patrol;
+pub mod source;
+mod syntax;
+mod tree;
+mod walk;
+mod ward;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use crate::agent::config::bed::BedSettings;
+pub use crate::agent::config::camera::CameraSettings;
+use crate::agent::config::check::Complaints;
+pub use crate::agent::config::hl7::Hl7Settings;
+pub use crate::agent::config::layers::Above;
+use crate::agent::config::walk::{Fields, Walk};
+use crate::base::files::FileError;
+use crate::base::ids::{BedId, CameraId, WardId};
+use crate::domain::policy::{FaceRule, Policy};
+
+/// Why a configuration is refused: all reasons at once.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("配置文件读不到，可用 bedcheck config init 新建 · {0}; `bedcheck config init` writes a new one")]
+    File(#[from] FileError),
+    #[error("{0}")]
+    Content(Complaints),
+}
+
+/// How seriously results are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Findings may accuse: pilot packs and foreign runtimes are refused.
+    Production,
+    /// On trial: everything is marked as such.
+    Pilot,
+    Demo,
+}
+
+impl Mode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Production => "production",
+            Mode::Pilot => "pilot",
+            Mode::Demo => "demo",
+        }
+    }
+}
+
+/// Whether crops may leave the device, sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidencePolicy {
+    #[default]
+    None,
+    Exception,
+}
+
+/// Everything the agent needs, checked. The thresholds join in [`Settings::policy`] from the pack.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub mode: Mode,
+    pub state: PathBuf,
+    pub models: Option<PathBuf>,
+    pub evidence: EvidencePolicy,
+    pub ward: WardId,
+    pub roster: PathBuf,
+    pub fmr: String,
+    pub heartbeat: Duration,
+    pub cameras: Vec<CameraSettings>,
+    pub beds: Vec<BedSettings>,
+    pub hl7: Option<Hl7Settings>,
+    patrol: Policy,
+}
+
+/// Reads and checks a configuration: the file, `conf.d/*.toml` beside it and the variables of this process. Paths in it
+/// are relative to the file's folder.
+///
+/// # Errors
+/// [`ConfigError`] with every complaint, each with file, line and column.
+pub fn read(path: &Path) -> Result<Settings, ConfigError> {
+    read_below(path, &Above::environment())
+}
+
+/// The same with other variables and flags above the files.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
+    let mut complaints = Complaints::default();
+    let (tree, is_partial) = layers::load(path, above, &mut complaints)?;
+    let fields = Walk { complaints: &mut complaints, is_partial }.table(&tree, keys::ROOT, "");
+    let settings = mean(&fields, path.parent().unwrap_or(Path::new(".")), &mut complaints);
+    match settings {
+        Some(settings) if complaints.is_empty() => Ok(settings),
+        _ => Err(ConfigError::Content(complaints)),
+    }
+}
+
+/// Puts the sections together and checks what only shows between them. `None` where something is missing that was
+/// complained of.
+fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings> {
+    let fmr = fields.table("match").and_then(|fields| fields.text("fmr")).unwrap_or_default().to_owned();
+    let face = FaceRule { fmr: fmr.clone(), match_at: 1.0, differs_below: 0.0, typical: None };
+    let mut policy = Policy::ordinary(face);
+    let cameras = camera::read(fields.tables("camera"), base, found);
+    let names: Vec<&str> = fields.tables("camera").filter_map(|camera| camera.text("id")).collect();
+    let beds = bed::read(fields.tables("bed"), &cameras, &names, found);
+    if let Some((patrol, liveness)) = fields.table("patrol").zip(fields.table("liveness")) {
+        patrol::read(patrol, &mut policy);
+        liveness::read(liveness, &cameras, &mut policy);
+        patrol::check_together(patrol, liveness, &policy, beds.len(), found);
+    }
+    let ward = fields.table("ward")?;
+    Some(Settings {
+        mode: fields.read("mode")?,
+        state: fields.path("state", base)?,
+        models: fields.path("models", base),
+        evidence: fields.read("evidence").unwrap_or_default(),
+        ward: ward.read("id")?,
+        roster: ward.path("roster", base)?,
+        fmr,
+        heartbeat: fields.table("patrol")?.span("heartbeat")?,
+        cameras,
+        beds,
+        hl7: fields.table("hl7").and_then(hl7::read),
+        patrol: policy,
+    })
+}
+
+impl Settings {
+    /// The whole policy, with the pack's operating point.
+    pub fn policy(&self, face: FaceRule) -> Policy {
+        Policy { face, ..self.patrol.clone() }
+    }
+
+    /// How long after a check was due a reason may still arrive.
+    pub fn excuse_grace(&self) -> Duration {
+        self.patrol.excuse_grace
+    }
+
+    /// Which camera sees which bed.
+    pub fn views(&self) -> BTreeMap<BedId, CameraId> {
+        self.beds.iter().map(|bed| (bed.id.clone(), bed.camera.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_complaints_come_at_once_with_line_and_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let text = "mode = \"pilot\"\nstate = \"s\"\n[ward]\nid = \"3A\"\nroster = \"r.csv\"\n[patrol]\nevery = \"often\"\n\
+            absent_rounds = 1\n[[camera]]\nid = \"cam-1\"\nrecorded = \"nowhere\"\n[[bed]]\nid = \"12\"\ncamera = \"cam-7\"\n\
+            zone = { x = 0, y = 0, width = 9, height = 90 }\n";
+        crate::base::files::write_owner_only(&path, text.as_bytes()).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        for wanted in [
+            "config.toml:7:9: patrol.every",
+            "config.toml:8:17: patrol.absent_rounds: 应为整数，2 至 50，写的是 1",
+            "config.toml:11:12: recorded",
+            "nowhere does not exist",
+            "config.toml:14:10: 床位 \"12\"：没有摄像头 \"cam-7\"，现有 cam-1 · bed \"12\": camera \"cam-7\" does not exist",
+            "9 × 90",
+        ] {
+            assert!(error.contains(wanted), "{wanted:?} is not in:\n{error}");
+        }
+    }
+}
