@@ -2,6 +2,7 @@
 
 mod bench;
 mod calibrate;
+mod config;
 mod demo;
 mod device;
 mod enrol;
@@ -37,7 +38,9 @@ enum Command {
     Demo(demo::Demo),
     /// 运行终端 · runs the agent with a configuration file.
     Run(run::Run),
-    /// 检查配置 · reports every problem of a configuration file.
+    /// 配置 · checks, explains and writes configuration files.
+    Config(config::Config),
+    /// 检查配置、名册与模型 · configuration, roster and models together.
     Check(run::Check),
     /// 名册 · what is believed of the ward and why; takes rosters and HL7 messages.
     Roster(roster::Roster),
@@ -91,6 +94,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
     let outcome = match cli.command {
         Command::Demo(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Config(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),

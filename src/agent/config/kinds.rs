@@ -340,7 +340,7 @@ pub fn written(time: Duration) -> String {
 pub fn nearest<'word>(text: &str, words: impl Iterator<Item = &'word str>) -> Option<&'word str> {
     let text = half_width(text).unwrap_or_else(|| text.to_owned()).to_lowercase();
     words
-        .map(|word| (strsim::jaro_winkler(&text, word), word))
+        .map(|word| (strsim::jaro_winkler(&text, &word.to_lowercase()), word))
         .filter(|(likeness, word)| *likeness > 0.84 || strsim::damerau_levenshtein(&text, word) <= 1)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, word)| word)

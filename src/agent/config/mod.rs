@@ -7,9 +7,10 @@
 //!
 //! Nothing stops at the first mistake: whoever edits the file over a slow line gets the whole list at once.
 
-mod bed;
-mod camera;
+pub mod bed;
+pub mod camera;
 pub mod check;
+pub mod explain;
 mod general;
 mod hl7;
 pub mod keys;
@@ -18,11 +19,13 @@ mod layers;
 mod liveness;
 mod matching;
 mod patrol;
+pub mod schema;
 pub mod source;
-mod syntax;
-mod tree;
+pub mod syntax;
+pub mod tree;
 mod walk;
 mod ward;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -11,11 +11,16 @@ use crate::agent::config::tree::Table;
 pub fn parse(source: usize, complaints: &mut Complaints) -> Table {
     let text = complaints.sources[source].text.clone();
     let (parsed, errors) = DeTable::parse_recoverable(&text);
+    // The end of a table that stands here twice: that all its keys do is the same mistake.
+    let mut doubled_until = 0;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let place = Place::new(source, span.clone());
-        if complaints.has_on_line(&place) {
+        if complaints.has_on_line(&place) || span.start < doubled_until {
             continue;
+        }
+        if error.message() == "duplicate key" && line_around(&text, span.start).1.starts_with('[') {
+            doubled_until = text[span.start..].find("\n[").map_or(text.len(), |next| span.start + next + 1);
         }
         let (place, (chinese, english)) = match foreign_character(&text, span.start) {
             Some((at, found)) => (Place::new(source, at..at + found.len_utf8()), foreign_remedy(found)),
@@ -93,15 +98,16 @@ fn remedy(text: &str, at: usize, message: &str) -> (String, String) {
             "反斜杠在双引号里有特殊含义；路径请用单引号 '…'，或把 \\ 换成 /",
             "a backslash means something else within \"…\": put the path into '…' or write / instead",
         )
+    } else if line.trim_end().ends_with('=') {
+        ("等号后面没有值", "there is no value after the equals sign")
+    } else if line.contains(':') && !line.contains('=') {
+        ("这里要用等号，不是冒号：名称 = 值", "write an equals sign, not a colon: key = value")
     } else {
         match said {
             "duplicate key" => {
                 ("同一个名称写了两次，请删除一处", "this stands here twice: delete one of them")
             }
             "string values must be quoted" => ("文字要加英文双引号，例如 \"…\"", "text needs quotes: \"…\""),
-            "missing value" | "missing value for key" => {
-                ("等号后面没有值", "there is no value after the equals sign")
-            }
             "key with no value" => ("缺少等号和值，应写成 名称 = 值", "a key needs a value: key = value"),
             "missing assignment between key-value pairs" | "extra `=`" => {
                 ("应写成 名称 = 值，一行一个等号", "write key = value, with one equals sign")
@@ -117,6 +123,7 @@ fn remedy(text: &str, at: usize, message: &str) -> (String, String) {
             }
             "unclosed inline table"
             | "missing comma between key-value pairs"
+            | "extra assignment between key-value pairs"
             | "missing inline table opening" => (
                 "花括号里的各项用逗号分隔，例如 { x = 0, y = 0, width = 600, height = 600 }",
                 "separate what is in the braces by commas: { x = 0, y = 0, width = 600, height = 600 }",

@@ -45,6 +45,10 @@ impl Table {
         Table { place, entries: BTreeMap::new() }
     }
 
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.entries.get(key).map(|entry| &entry.node.value)
+    }
+
     /// What the parser read from one source.
     pub fn read(source: usize, parsed: &Spanned<DeTable<'_>>) -> Table {
         table(source, Place::new(source, parsed.span()), parsed.get_ref())
@@ -86,6 +90,16 @@ impl Table {
                 }
             }
         }
+    }
+}
+
+impl Value {
+    pub fn table(&self) -> Option<&Table> {
+        if let Value::Table(table) = self { Some(table) } else { None }
+    }
+
+    pub fn items(&self) -> &[Node] {
+        if let Value::List(items) = self { items } else { &[] }
     }
 }
 

@@ -78,7 +78,7 @@ impl Walk<'_> {
                 Some(Meant::List(self.items(items, *of, path)))
             }
             (Kind::Tables { .. }, Value::Table(_)) => {
-                self.complaints.add(
+                self.complain(
                     node.place.clone(),
                     format!("应写成双方括号 [[{path}]]，每个一段"),
                     format!("write [[{path}]] with two brackets, once for each"),
@@ -86,7 +86,7 @@ impl Walk<'_> {
                 None
             }
             (Kind::Table(_), Value::List(_)) => {
-                self.complaints.add(
+                self.complain(
                     node.place.clone(),
                     format!("{path} 只能有一个，应写成单方括号 [{path}]"),
                     format!("there is only one {path}: write [{path}] with one bracket"),
@@ -96,16 +96,21 @@ impl Walk<'_> {
             _ => match kind.meaning(node) {
                 Ok(meant) => Some(meant),
                 Err((chinese, english)) => {
-                    if !(self.is_partial && self.complaints.has_on_line(&node.place)) {
-                        self.complaints.add(
-                            node.place.clone(),
-                            format!("{path}: {chinese}"),
-                            format!("{path}: {english}"),
-                        );
-                    }
+                    self.complain(
+                        node.place.clone(),
+                        format!("{path}: {chinese}"),
+                        format!("{path}: {english}"),
+                    );
                     None
                 }
             },
+        }
+    }
+
+    /// Where the parser gave up, what it made of the rest of the line is no mistake of its own.
+    fn complain(&mut self, place: Place, chinese: String, english: String) {
+        if !(self.is_partial && self.complaints.has_on_line(&place)) {
+            self.complaints.add(place, chinese, english);
         }
     }
 
@@ -137,9 +142,6 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, name: &str, place: &Place, keys: &[Key], path: &str) {
-        if self.is_partial && self.complaints.has_on_line(place) {
-            return;
-        }
         let elsewhere: Vec<String> = keys::all()
             .into_iter()
             .map(|(path, _)| path)
@@ -156,7 +158,7 @@ impl Walk<'_> {
             let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
             (format!("这里可用的有 {}", names.join("、")), format!("known here are {}", names.join(", ")))
         };
-        self.complaints.add(
+        self.complain(
             place.clone(),
             format!("不认识 {path}{name}；{chinese}"),
             format!("{path}{name} is unknown; {english}"),
