@@ -107,8 +107,8 @@ fn configured(folder: &Path, roster: &[u8]) -> PathBuf {
     let path = folder.join("config.toml");
     let camera = root().join("assets/ward/cam-1");
     let text = format!(
-        "mode = \"pilot\"\nstate = \"state\"\n[ward]\nid = \"3A\"\nroster = \"roster.csv\"\n[[camera]]\nid = \"cam-1\"\n\
-         recorded = {:?}\n[[bed]]\nid = \"01\"\ncamera = \"cam-1\"\nzone = {{ x = 20, y = 30, width = 600, height = 660 }}\n",
+        "mode = \"pilot\"\nstate = \"state\"\n[ward]\nid = \"3A\"\nroster = \"roster.csv\"\n[legal]\nbasis = \"test\"\n\
+         decided = \"2026-11-01\"\nby = \"test\"\n[[camera]]\nid = \"cam-1\"\nrecorded = {:?}\n[[bed]]\nid = \"01\"\ncamera = \"cam-1\"\nzone = {{ x = 20, y = 30, width = 600, height = 660 }}\n",
         camera.display()
     );
     fs::write(&path, text).unwrap();

@@ -44,6 +44,7 @@ fn ward() -> tempfile::TempDir {
 }
 
 const GOOD: &str = "mode = \"pilot\"\nstate = \"state\"\n[ward]\nid = \"3A\"\nroster = \"roster.csv\"\n\
+    [legal]\nbasis = \"b\"\ndecided = \"2026-11-01\"\nby = \"o\"\n\
     [[camera]]\nid = \"cam-1\"\nrecorded = \"recordings/cam-1\"\n";
 
 #[test]
@@ -211,7 +212,7 @@ fn init_writes_a_commented_file_from_answers_or_questions_and_never_overwrites()
     assert_eq!(fs::read_to_string(at.join("config.toml")).unwrap(), text);
 
     // Mode wrong once, then Enter for the usual; a camera without a picture of the empty ward; no second one.
-    fs::write(at.join("typed"), "试用\n\n\n\n3A\n\ncam-1\nrecordings/cam-1\n\n\n").unwrap();
+    fs::write(at.join("typed"), "试用\n\n\n\n3A\n\n\n\n\ncam-1\nrecordings/cam-1\n\n\n").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bedcheck"))
         .args(["config", "init", "--config", "asked.toml"])
         .current_dir(at)

@@ -380,6 +380,7 @@ fn hello(settings: &Settings, roster: &Roster, now: crate::base::clock::Now) -> 
         version: env!("CARGO_PKG_VERSION").to_owned(),
         mode: settings.mode.name().to_owned(),
         cameras: settings.cameras.iter().map(|camera| camera.id.to_string()).collect(),
+        legal_basis: Some(settings.legal.basis.clone()),
     });
     let roster = ward::report(&settings.ward, roster);
     let commit = |report| Commit { at: now, report, crop: None, remember: Vec::new() };

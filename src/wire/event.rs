@@ -65,6 +65,9 @@ pub struct Hello {
     /// `production`, `pilot` or `demo`.
     pub mode: String,
     pub cameras: Vec<String>,
+    /// Why the ward may be watched, as written down there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legal_basis: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

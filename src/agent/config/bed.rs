@@ -85,6 +85,22 @@ pub fn read<'fields>(
             );
         }
         let size = sizes.iter().find(|(camera, _)| **camera == bed.camera).and_then(|(_, size)| *size);
+        if let Some(other) = cameras.iter().find(|camera| camera.id == bed.camera && !camera.mode.sees_beds())
+        {
+            found.add(
+                fields.place("camera"),
+                format!(
+                    "床位 {:?}：摄像头 {:?} 的用途不是看床，请换摄像头或改其 mode",
+                    bed.id.as_str(),
+                    other.id.as_str()
+                ),
+                format!(
+                    "bed {:?}: camera {:?} is not for beds; name another one or change its mode",
+                    bed.id.as_str(),
+                    other.id.as_str()
+                ),
+            );
+        }
         check_zone(&bed, size, fields, found);
         beds.push(bed);
     }

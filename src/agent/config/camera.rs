@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::agent::config::check::Complaints;
 use crate::agent::config::keys::{Key, Need, key};
 use crate::agent::config::kinds::Kind;
@@ -19,6 +21,18 @@ const PASSIVE: &[Key] = &[
 
 pub const KEYS: &[Key] = &[
     key("id", Kind::Id, Need::Required("cam-1"), "摄像头编号", "the camera's name here"),
+    key(
+        "mode",
+        Kind::Word(&[
+            ("bed", "固定看床，按时自动核查", "watches beds by itself when a check is due"),
+            ("round", "巡查推车或床旁终端，由护士操作", "on a cart or at the bedside, used by a nurse"),
+            ("door", "病区出入口", "at the ward's only exit"),
+            ("kiosk", "入院、结算、取药窗口", "at admission, settlement or pharmacy"),
+        ]),
+        Need::Default("bed"),
+        "用途",
+        "what the camera is for",
+    ),
     key(
         "recorded",
         Kind::File,
@@ -49,10 +63,33 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
+/// What a camera is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CameraMode {
+    /// 在床
+    #[default]
+    Bed,
+    /// 巡查
+    Round,
+    /// 病区门
+    Door,
+    /// 核查
+    Kiosk,
+}
+
+impl CameraMode {
+    /// Whether bed zones make sense in its picture.
+    pub fn sees_beds(self) -> bool {
+        matches!(self, CameraMode::Bed | CameraMode::Round)
+    }
+}
+
 /// A camera as it is opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraSettings {
     pub id: CameraId,
+    pub mode: CameraMode,
     pub recorded: PathBuf,
     pub fps: f32,
     /// Picture of the empty ward, taken at installation.
@@ -107,6 +144,7 @@ fn one(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<CameraSet
     }
     Some(CameraSettings {
         id: fields.read("id")?,
+        mode: fields.read("mode").unwrap_or_default(),
         recorded: fields.path("recorded", base)?,
         fps: fields.number("fps")?,
         empty: fields.path("empty", base),

@@ -5,7 +5,7 @@
 //! to refresh.
 
 use crate::agent::config::kinds::Kind;
-use crate::agent::config::{bed, camera, general, hl7, liveness, matching, patrol, ward};
+use crate::agent::config::{bed, camera, general, hl7, legal, liveness, matching, patrol, ward};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,13 @@ pub const ROOT: &[Key] = &[
         Optional(""),
         "HL7 v2 ADT（MLLP）：医院系统能发送时使用；没有此表时只读名册文件",
         "HL7 v2 ADT over MLLP, where the hospital's system can send it; without this table only the file is read",
+    ),
+    key(
+        "legal",
+        Kind::Table(legal::KEYS),
+        Required(""),
+        "法律依据：写明后才能启动",
+        "the legal basis: nothing starts before it is written down",
     ),
     key("match", Kind::Table(matching::KEYS), Default(""), "人脸比对", "comparing faces"),
     key("patrol", Kind::Table(patrol::KEYS), Default(""), "智慧巡查", "rounds"),

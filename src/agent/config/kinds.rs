@@ -8,6 +8,7 @@ use crate::agent::config::source::Place;
 use crate::agent::config::syntax::half_width;
 use crate::agent::config::tree::{Node, Value};
 use crate::agent::config::walk::Meant;
+use crate::domain::policy::Window;
 
 /// A complaint without its place: Chinese, English.
 pub type Wrong = (String, String);
@@ -41,6 +42,8 @@ pub enum Kind {
     Socket,
     /// An address without a port.
     Ip,
+    /// `"06:30-08:00"`, in China's time.
+    Window,
     /// A false match rate as the face pack's card writes it: `"1e-3"`.
     Rate,
     /// Values of one kind, at most so many.
@@ -77,6 +80,7 @@ impl Kind {
             | Kind::Span { .. }
             | Kind::Socket
             | Kind::Ip
+            | Kind::Window
             | Kind::Rate
             | Kind::Table(_)
             | Kind::Tables { .. } => literal(),
@@ -98,6 +102,7 @@ impl Kind {
             | Kind::Flag
             | Kind::Socket
             | Kind::Ip
+            | Kind::Window
             | Kind::Rate => true,
         }
     }
@@ -140,6 +145,10 @@ impl Kind {
             Kind::Ip => {
                 both("加引号的 IP 地址，例如 \"10.1.2.3\"", "an IP address in quotes, such as \"10.1.2.3\"")
             }
+            Kind::Window => both(
+                "加引号的时段，例如 \"06:30-08:00\"",
+                "a time of the day in quotes, such as \"06:30-08:00\"",
+            ),
             Kind::Rate => {
                 both("加引号的误识率，例如 \"1e-3\"", "a false match rate in quotes, such as \"1e-3\"")
             }
@@ -221,6 +230,8 @@ impl Kind {
             Kind::Id => Err(self.unlike_text(text, "不能用作编号", "cannot be an id")),
             Kind::Ip if text.parse::<IpAddr>().is_ok() => meant(),
             Kind::Ip => Err(self.unlike_text(text, "不是 IP 地址", "is no IP address")),
+            Kind::Window if Window::parse(text).is_some() => meant(),
+            Kind::Window => Err(self.unlike_text(text, "不是时段", "is no time of the day")),
             Kind::Socket if is_socket(text) => meant(),
             Kind::Socket => Err(self.unlike_text(text, "不是 地址:端口", "is not address:port")),
             Kind::Rate if text.parse().is_ok_and(|rate: f64| rate > 0.0 && rate <= 0.1) => meant(),

@@ -16,6 +16,7 @@ mod hl7;
 pub mod keys;
 pub mod kinds;
 mod layers;
+pub mod legal;
 mod liveness;
 mod matching;
 mod patrol;
@@ -34,10 +35,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use crate::agent::config::bed::BedSettings;
-pub use crate::agent::config::camera::CameraSettings;
+pub use crate::agent::config::camera::{CameraMode, CameraSettings};
 use crate::agent::config::check::Complaints;
 pub use crate::agent::config::hl7::Hl7Settings;
 pub use crate::agent::config::layers::Above;
+use crate::agent::config::legal::Legal;
 use crate::agent::config::walk::{Fields, Walk};
 use crate::base::files::FileError;
 use crate::base::ids::{BedId, CameraId, WardId};
@@ -96,6 +98,7 @@ pub struct Settings {
     pub cameras: Vec<CameraSettings>,
     pub beds: Vec<BedSettings>,
     pub hl7: Option<Hl7Settings>,
+    pub legal: Legal,
     patrol: Policy,
 }
 
@@ -150,6 +153,7 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         cameras,
         beds,
         hl7: fields.table("hl7").and_then(hl7::read),
+        legal: fields.table("legal").and_then(legal::read)?,
         patrol: policy,
     })
 }
@@ -165,9 +169,13 @@ impl Settings {
         self.patrol.excuse_grace
     }
 
-    /// Which camera sees which bed.
+    /// Which camera looks at which bed by itself.
     pub fn views(&self) -> BTreeMap<BedId, CameraId> {
-        self.beds.iter().map(|bed| (bed.id.clone(), bed.camera.clone())).collect()
+        let looks = |id: &CameraId| {
+            self.cameras.iter().any(|camera| camera.id == *id && camera.mode == CameraMode::Bed)
+        };
+        let beds = self.beds.iter().filter(|bed| looks(&bed.camera));
+        beds.map(|bed| (bed.id.clone(), bed.camera.clone())).collect()
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::agent::config::check::Complaints;
 use crate::agent::config::keys::{Key, Need, key};
 use crate::agent::config::kinds::{Kind, written};
-use crate::agent::config::walk::Fields;
-use crate::domain::policy::Policy;
+use crate::agent::config::walk::{Fields, Meant};
+use crate::domain::policy::{Policy, Window};
 
 const fn span(least_ms: u64, most_hours: u64) -> Kind {
     Kind::Span { least: Duration::from_millis(least_ms), most: Duration::from_secs(most_hours * 3600) }
@@ -20,6 +20,20 @@ pub const KEYS: &[Key] = &[
         Need::Default("0.5"),
         "每轮在其时段内随机移动的幅度，任何人都无法预知",
         "how far a round moves within its slot: nobody can predict it",
+    ),
+    key(
+        "windows",
+        Kind::List { of: &Kind::Window, most: 24 },
+        Need::Default(""),
+        "每天的巡查时段，每段内随机开始一轮；写了就不看 every 和 jitter",
+        "times of the day, one round at a random moment in each; instead of every and jitter",
+    ),
+    key(
+        "sample",
+        Kind::Number { least: 0.05, most: 1.0 },
+        Need::Default("1"),
+        "每轮抽查床位的比例，风险高的更易抽中",
+        "share of the beds a round looks at; those at greater risk are drawn more often",
     ),
     key("check_within", span(1000, 24), Need::Default("20m"), "一轮最长多久", "a round is over after this"),
     key(
@@ -60,6 +74,20 @@ pub const KEYS: &[Key] = &[
         "a leave that reaches us so long after a check was due was on its way before",
     ),
     key(
+        "roster_settle",
+        span(0, 24),
+        Need::Default("10m"),
+        "一床多人、一人多床持续这么久才报",
+        "two on one bed or one in two beds is told after it lasted so long",
+    ),
+    key(
+        "insurer_settle",
+        span(0, 168),
+        Need::Default("36h"),
+        "与医保在院名单（5303）不符持续这么久才报",
+        "a mismatch with the insurer's list (5303) is told after it lasted so long",
+    ),
+    key(
         "unproven_rounds",
         Kind::Whole { least: 2, most: 50 },
         Need::Default("3"),
@@ -79,6 +107,15 @@ pub const KEYS: &[Key] = &[
 pub fn read(fields: &Fields, policy: &mut Policy) {
     policy.round_every = fields.span("every").unwrap_or(policy.round_every);
     policy.round_jitter = fields.number("jitter").unwrap_or(policy.round_jitter);
+    let windows = fields.list("windows").filter_map(|meant| match meant {
+        Meant::Text(text) => Window::parse(text),
+        // The kind lets nothing else through.
+        _ => None,
+    });
+    policy.windows = windows.collect();
+    policy.sample = fields.number("sample").unwrap_or(policy.sample);
+    policy.roster_settle = fields.span("roster_settle").unwrap_or(policy.roster_settle);
+    policy.insurer_settle = fields.span("insurer_settle").unwrap_or(policy.insurer_settle);
     policy.check_within = fields.span("check_within").unwrap_or(policy.check_within);
     policy.looks_per_check = fields.whole("looks").unwrap_or(policy.looks_per_check);
     policy.look_spacing = fields.span("look_spacing").unwrap_or(policy.look_spacing);
@@ -125,6 +162,7 @@ pub fn check_together(
                 "liveness.watch 和 blink_within 不得超过 (looks - 1) × look_spacing = {}",
                 written(policy.look_spacing * u32::from(policy.looks_per_check.saturating_sub(1)))
             ),
+            "windows" => "时段不得重叠，且每段须长于 check_within".to_owned(),
             key => format!("{key} 与其他设置矛盾"),
         };
         found.add(fields.place(key), chinese, format!("{key} {english}"));

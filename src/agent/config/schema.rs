@@ -46,6 +46,9 @@ fn of(kind: Kind) -> Value {
         Kind::Number { least, most } => json!({ "type": "number", "minimum": least, "maximum": most }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Socket => json!({ "type": "string", "pattern": "^.+:[0-9]{1,5}$" }),
+        Kind::Window => {
+            json!({ "type": "string", "pattern": "^[0-9]{1,2}:[0-9]{2} ?- ?[0-9]{1,2}:[0-9]{2}$" })
+        }
         Kind::Ip => json!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+$" }),
         Kind::Rate => json!({ "type": "string", "pattern": "^[0-9.]+(e-[0-9]+)?$" }),
         Kind::List { of: item, most } => json!({ "type": "array", "items": of(*item), "maxItems": most }),

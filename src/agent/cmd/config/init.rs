@@ -16,7 +16,8 @@ use crate::base::exit::{Code, Ending};
 use crate::base::files::write_owner_only;
 
 /// What is asked; everything else has a default or is drawn on the page.
-const ASKED: [&str; 5] = ["mode", "state", "evidence", "ward.id", "ward.roster"];
+const ASKED: [&str; 8] =
+    ["mode", "state", "evidence", "ward.id", "ward.roster", "legal.basis", "legal.decided", "legal.by"];
 const ASKED_OF_A_CAMERA: [&str; 3] = ["camera.id", "camera.recorded", "camera.empty"];
 /// Wrong answers to one question before we give up: a script that answers nonsense must end.
 const TRIES: usize = 5;

@@ -200,7 +200,7 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, hl7: &str, pac
     let mut text = format!(
         "mode = \"demo\"\nstate = {}\nevidence = \"exception\"\n{}\n[ward]\nid = \"3A\"\nroster = {}\n\n[match]\nfmr = \"1e-4\"\n\n[patrol]\n\
          every = \"{}ms\"\njitter = 0.2\ncheck_within = \"{}ms\"\nlooks = 3\nlook_spacing = \"{}ms\"\nlook_timeout = \"{}ms\"\nbeds_at_once = {}\n\
-         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\nexcuse_grace = \"10s\"\n\n[hl7]\nlisten = \"{hl7}\"\n\n[liveness]\nwatch = \"{}ms\"\nblink_within = \"{}ms\"\n",
+         absent_rounds = 3\nabsent_spacing = \"2s\"\nunproven_rounds = 3\nheartbeat = \"10s\"\nexcuse_grace = \"10s\"\n\n[legal]\nbasis = \"演示：没有真人\"\ndecided = \"2026-11-23\"\nby = \"demo\"\n\n[hl7]\nlisten = \"{hl7}\"\n\n[liveness]\nwatch = \"{}ms\"\nblink_within = \"{}ms\"\n",
         quoted(state),
         models.map(|models| format!("models = {}\n", quoted(models))).unwrap_or_default(),
         quoted(&assets.join("roster/ward-3a.csv")),
