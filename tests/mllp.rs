@@ -33,7 +33,7 @@ impl Taker for Desk {
 
 fn ward(folder: &std::path::Path) -> Ward {
     let log = FactLog::open(folder).unwrap();
-    Ward::open(WardId::new("3A").unwrap(), folder.join("roster.csv"), log).unwrap()
+    Ward::open(WardId::new("3A").unwrap(), log).unwrap()
 }
 
 async fn open(folder: &std::path::Path) -> (Desk, String, Stop) {
@@ -41,7 +41,7 @@ async fn open(folder: &std::path::Path) -> (Desk, String, Stop) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (stop, stopping) = shutdown();
-    tokio::spawn(serve(listener, Vec::new(), desk.clone(), stopping));
+    tokio::spawn(serve(listener, None, Vec::new(), desk.clone(), stopping));
     (desk, address, stop)
 }
 

@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 
 use crate::agent::config::EvidencePolicy;
 use crate::agent::ward;
+use crate::agent::ward_thread::Belief;
 use crate::base::backoff::draw;
 use crate::base::clock::{Clock, Mono, Now};
 use crate::base::ids::{BedId, CameraId, StayId, WardId};
@@ -19,7 +20,6 @@ use crate::base::supervise::Stopping;
 use crate::domain::operating::Realised;
 use crate::domain::order::Order;
 use crate::domain::patrol::LookId;
-use crate::domain::roster::Roster;
 use crate::domain::sighting::{NoSighting, Reason};
 use crate::domain::{Domain, Effect, Finding, Input};
 use crate::store::{Commit, Gone, JournalError, Keeper};
@@ -50,8 +50,8 @@ pub struct Decide {
     pub keeper: Keeper,
     pub looks: SyncSender<Request>,
     pub answers: mpsc::Receiver<Answer>,
-    /// New beliefs about who lies where.
-    pub rosters: mpsc::Receiver<Roster>,
+    /// New beliefs about who lies where and who can be compared.
+    pub beliefs: mpsc::Receiver<Belief>,
     /// What the platform wants looked at.
     pub orders: mpsc::Receiver<Order>,
     pub ward: WardId,
@@ -74,7 +74,7 @@ pub struct Decide {
 
 enum Event {
     Answer(Box<Answer>),
-    Roster(Roster),
+    Belief(Belief),
     Order(Order),
     Deadline,
     Beat,
@@ -95,7 +95,7 @@ impl Decide {
                 Event::Beat => self.beat(now).await?,
                 Event::Deadline => self.apply(now, Input::Tick).await?,
                 Event::Answer(answer) => self.take(now, *answer).await?,
-                Event::Roster(roster) => self.believe(now, roster).await?,
+                Event::Belief(belief) => self.believe(now, belief).await?,
                 Event::Order(order) => self.apply(now, Input::Order(order)).await?,
             }
         }
@@ -114,7 +114,9 @@ impl Decide {
     }
 
     /// Says what is believed now before acting on it.
-    async fn believe(&mut self, now: Now, roster: Roster) -> Result<(), DecideError> {
+    async fn believe(&mut self, now: Now, belief: Belief) -> Result<(), DecideError> {
+        let Belief { roster, gallery } = belief;
+        self.gallery = gallery;
         self.stays = roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect();
         let report = ward::report(&self.ward, &roster);
         let commit = Commit { at: now, report, crop: None, remember: Vec::new() };
@@ -134,7 +136,7 @@ impl Decide {
             answer = self.answers.recv() => answer.map(|answer| Event::Answer(Box::new(answer))).ok_or(DecideError::Blind),
             // Delivery may end first when the agent shuts down; then there are no more orders.
             Some(order) = self.orders.recv() => Ok(Event::Order(order)),
-            roster = self.rosters.recv() => roster.map(Event::Roster).ok_or(DecideError::Deaf),
+            belief = self.beliefs.recv() => belief.map(Event::Belief).ok_or(DecideError::Deaf),
             () = tokio::time::sleep(wait) => Ok(if beats { Event::Beat } else { Event::Deadline }),
         }
     }

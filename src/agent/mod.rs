@@ -4,7 +4,7 @@
 //!  camera threads ─► slots ─► vision thread ─► decide (owns the domain) ─► journal thread ─► deliver ─► platform
 //!                                ▲                  │
 //!                                └──── looks ◄──────┘
-//!                       roster file, HL7 ─► ward thread (owns the facts) ─► rosters
+//!        files, HL7, JSON, FHIR ─► ward thread (owns the facts) ─► beliefs: roster and faces
 //! ```
 
 pub mod calibrate;
@@ -18,3 +18,5 @@ pub mod evaluate;
 pub mod identity;
 pub mod tasks;
 pub mod ward;
+mod ward_ports;
+pub mod ward_thread;

@@ -5,8 +5,10 @@
 //! | camera | thread each | newest frame only | noted in the heartbeat; restarts with backoff inside |
 //! | vision | thread | 8 looks | ends the process |
 //! | journal | thread | 64 requests | ends the process |
-//! | ward | thread | 64 messages | ends the process |
+//! | ward | thread | 64 letters | ends the process |
 //! | hl7 | task for each sender | one message, 16 senders | the sender connects again |
+//! | national | task for each connection | 4 messages | the sender connects again |
+//! | fhir | task | one list | cannot: failures wait and try again |
 //! | decide | task | 64 answers | ends the process |
 //! | deliver | task | one batch | cannot: failures wait and try again |
 //!
@@ -26,7 +28,9 @@ use tracing::{info, warn};
 use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::Deliver;
-use crate::agent::ward::{self, Postbox, Ward};
+use crate::agent::ward::{self, Ward};
+use crate::agent::ward_ports;
+use crate::agent::ward_thread::{Faces, WardThread};
 use crate::agent::{calibrate, identity};
 use crate::base::backoff::Backoff;
 use crate::base::clock::{Clock, boot_id};
@@ -43,9 +47,7 @@ use crate::domain::order::Order;
 use crate::domain::policy::Policy;
 use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
-use crate::hospital::csv_roster::{self, RosterFile};
-use crate::hospital::mllp;
-use crate::net::server::listen;
+use crate::hospital::roster_file::{self, RosterFile};
 use crate::store::{Commit, FactLog, Journal, Keeper, Signer, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
@@ -57,8 +59,6 @@ use crate::wire::statement::Digests;
 
 const LOOKS: usize = 8;
 const ANSWERS: usize = 64;
-const MESSAGES: usize = 64;
-const ROSTERS: usize = 4;
 const ORDERS: usize = 16;
 
 /// Runs one agent until shutdown.
@@ -72,12 +72,13 @@ pub async fn run(
     stopping: Stopping,
 ) -> anyhow::Result<()> {
     let eyes = open_eyes(&settings)?;
-    let roster_file = csv_roster::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    let roster_file = roster_file::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
     let gallery = Arc::new(gallery(&settings, &eyes)?);
     let site = operating_point(&settings, &eyes, &gallery)?;
     let policy = calibrated(settings.policy(site.rule), &settings, &eyes)?;
     let ward = open_ward(&settings, &roster_file)?;
-    let roster = ward.roster(clock.now().wall, &gallery);
+    let thread = ward_thread(ward, &settings, &eyes, gallery.clone(), &roster_file, &clock)?;
+    let roster = thread.belief().roster;
     let (journal, platform) = open_journal(&settings, &eyes, &policy, &roster_file)?;
     let memories = journal.memories()?;
     let keeper = Keeper::start(journal).context("cannot start the journal's thread")?;
@@ -86,7 +87,7 @@ pub async fn run(
     let worker = worker(&settings, eyes, &policy, slots.clone(), clock.clone())?;
     let (vision, looks, answers) = start_vision(worker, &stopping)?;
 
-    let rosters = start_ward(ward, &settings, &gallery, &clock, &stopping).await?;
+    let beliefs = ward_ports::start(thread, &settings, &stopping).await?;
     let written = Arc::new(Notify::new());
     let orders = start_delivery(keeper.clone(), platform, &written, &clock, &stopping);
 
@@ -100,7 +101,7 @@ pub async fn run(
         keeper,
         looks,
         answers,
-        rosters,
+        beliefs,
         orders,
         ward: settings.ward.clone(),
         gallery,
@@ -270,34 +271,30 @@ pub fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
 /// The ward as the facts have it, the roster file among them.
 fn open_ward(settings: &Settings, file: &RosterFile) -> anyhow::Result<Ward> {
     let log = FactLog::open(&settings.state).map_err(Ending::config)?;
-    let mut ward = Ward::open(settings.ward.clone(), settings.roster.clone(), log).map_err(Ending::config)?;
+    let mut ward = Ward::open(settings.ward.clone(), log).map_err(Ending::config)?;
     ward.import(file).map_err(Ending::failed)?;
     Ok(ward)
 }
 
-/// The ward's thread, and the port for HL7 where one is configured; where new rosters come from.
-async fn start_ward(
+/// What the ward's thread owns.
+fn ward_thread(
     ward: Ward,
     settings: &Settings,
-    gallery: &Arc<Gallery>,
+    eyes: &Eyes,
+    gallery: Arc<Gallery>,
+    roster: &RosterFile,
     clock: &Clock,
-    stopping: &Stopping,
-) -> anyhow::Result<mpsc::Receiver<Roster>> {
-    let (letters, messages) = sync_channel(MESSAGES);
-    let (changed, rosters) = mpsc::channel(ROSTERS);
-    if let Some(hl7) = &settings.hl7 {
-        let listener = listen(&hl7.listen).await.map_err(Ending::config)?;
-        info!(address = hl7.listen, "HL7 messages are taken here.");
-        let postbox = Postbox(letters.clone());
-        supervise::task("hl7", mllp::serve(listener, hl7.allow.clone(), postbox, stopping.clone()));
-    }
-    let (gallery, clock, stopping) = (gallery.clone(), clock.clone(), stopping.clone());
-    supervise::thread("ward", move || {
-        // Held, so that a ward without HL7 waits for messages all the same.
-        let _letters = letters;
-        ward.run(&messages, &changed, &gallery, &clock, &stopping);
-    })?;
-    Ok(rosters)
+) -> anyhow::Result<WardThread> {
+    let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
+    let seen = store.state().map_err(Ending::config)?;
+    let models = eyes.manifest.embedder.sha256.clone();
+    Ok(WardThread {
+        ward,
+        files: settings.files(),
+        faces: Faces { store, models, gallery, seen },
+        seen: BTreeMap::from([(roster_file::newest(&settings.roster), roster.digest.clone())]),
+        clock: clock.clone(),
+    })
 }
 
 fn open_journal(

@@ -1,70 +1,43 @@
-//! What the agent believes about the ward: the one owner of the fact log, fed by the roster file and by HL7 messages.
+//! What the agent believes about the ward: the one owner of the fact log, fed by files and messages of hospital systems.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::base::clock::{Clock, Wall};
+use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::{StayId, WardId};
 use crate::base::redact::mask_name;
-use crate::base::supervise::Stopping;
-use crate::domain::facts::{Fact, Person, StayHistory, fold};
+use crate::domain::facts::{Account, Change, Excuse, Fact, Person, StayHistory, account, fold};
 use crate::domain::roster::{Roster, Stay};
-use crate::domain::snapshot::{Listed, differences};
+use crate::domain::snapshot::{Insured, Listed, differences, insured};
 use crate::hospital::adt::{self, Adt};
-use crate::hospital::csv_roster::{self, RosterFile};
-use crate::hospital::mllp::{Taker, acknowledge};
+use crate::hospital::changes;
+use crate::hospital::fhir::Encounters;
+use crate::hospital::mllp::acknowledge;
+use crate::hospital::national::{self, National};
+use crate::hospital::roster_file::{self, RosterFile};
 use crate::store::{FactLog, FactLogError};
 use crate::vision::gallery::Gallery;
 use crate::wire::event::{Report, RosterRow, RosterSeen};
 
-/// How often the roster file is looked at.
-const LOOK_AT_FILE: Duration = Duration::from_secs(5);
-
-/// A message and where its answer goes.
-pub struct Message {
-    pub bytes: Vec<u8>,
-    pub answer: oneshot::Sender<Vec<u8>>,
-}
-
-/// Hands messages of the network to the ward's thread; a full queue makes the sender repeat.
-#[derive(Clone)]
-pub struct Postbox(pub SyncSender<Message>);
-
-impl Taker for Postbox {
-    async fn take(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let (answer, answered) = oneshot::channel();
-        match self.0.try_send(Message { bytes, answer }) {
-            Ok(()) => answered.await.ok(),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
-        }
-    }
-}
-
 /// Everything known about the ward.
 pub struct Ward {
     pub id: WardId,
-    pub file: PathBuf,
     log: FactLog,
     facts: Vec<Fact>,
     ids: BTreeSet<String>,
-    /// Digest of the roster file as it was last looked at, whether it could be used or not.
-    seen: String,
 }
 
 impl Ward {
     /// # Errors
     /// [`FactLogError`].
-    pub fn open(id: WardId, file: PathBuf, log: FactLog) -> Result<Ward, FactLogError> {
+    pub fn open(id: WardId, log: FactLog) -> Result<Ward, FactLogError> {
         let facts = log.all()?;
         let ids = facts.iter().map(|fact| fact.id.clone()).collect();
-        Ok(Ward { id, file, log, facts, ids, seen: String::new() })
+        Ok(Ward { id, log, facts, ids })
     }
 
     pub fn facts(&self) -> &[Fact] {
@@ -86,13 +59,87 @@ impl Ward {
     /// # Errors
     /// [`FactLogError`].
     pub fn import(&mut self, file: &RosterFile) -> Result<usize, FactLogError> {
-        self.seen.clone_from(&file.digest);
-        let source = format!("file/{}/", &file.digest[..16]);
-        if self.ids.range(source.clone()..).next().is_some_and(|id| id.starts_with(&source)) {
+        if self.has_any(&format!("file/{}/", &file.digest[..16])) {
             return Ok(0);
         }
         let facts = self.differences(file);
         self.keep(facts)
+    }
+
+    /// Takes a list of changes; how many were new.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that it could not be kept.
+    pub fn import_changes(&mut self, path: &Path, now: Wall) -> Result<usize, String> {
+        let (sheet, digest) = roster_file::sheet(path).map_err(|error| error.to_string())?;
+        let listed = changes::facts(&sheet, now, &format!("changes/{}", &digest[..16]));
+        let facts = listed.map_err(|complaints| format!("{}:\n{}", path.display(), complaints.join("\n")))?;
+        self.keep(facts).map_err(|error| error.to_string())
+    }
+
+    /// Takes the insurer's own list (5303) as a file; how many facts it added.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that it could not be kept.
+    pub fn import_insured(&mut self, path: &Path, now: Wall) -> Result<usize, String> {
+        let (sheet, digest) = roster_file::sheet(path).map_err(|error| error.to_string())?;
+        let listed = changes::insured(&sheet, &self.id);
+        let listed =
+            listed.map_err(|complaints| format!("{}:\n{}", path.display(), complaints.join("\n")))?;
+        self.take_insured(&listed, &format!("insurer/{}", &digest[..16]), now)
+            .map_err(|error| error.to_string())
+    }
+
+    fn take_insured(&mut self, listed: &[Insured], source: &str, now: Wall) -> Result<usize, FactLogError> {
+        if self.has_any(&format!("{source}/")) {
+            return Ok(0);
+        }
+        self.keep(insured(&self.believed(), listed, now, source))
+    }
+
+    /// Takes a message of the national interface: how many facts were new, or what is wrong with it.
+    ///
+    /// # Errors
+    /// [`FactLogError`]: then it must not be answered.
+    pub fn hear_national(&mut self, bytes: &[u8], now: Wall) -> Result<Result<usize, String>, FactLogError> {
+        match national::read(bytes, now, &self.id) {
+            Ok(National::Facts(facts)) => self.keep(facts).map(Ok),
+            Ok(National::List { source, stays }) => self.take_insured(&stays, &source, now).map(Ok),
+            Err(refused) => Ok(Err(refused.to_string())),
+        }
+    }
+
+    /// Takes the whole list of a FHIR server; how many facts it added.
+    ///
+    /// # Errors
+    /// [`FactLogError`].
+    pub fn see_encounters(&mut self, seen: &Encounters, now: Wall) -> Result<usize, FactLogError> {
+        let source = format!("fhir/{}/{}", &seen.digest()[..16], now.0);
+        let rows = seen.list.iter().map(|one| Listed {
+            stay: one.stay.clone(),
+            bed: one.bed.clone(),
+            person: one.person.clone(),
+        });
+        let believed = self.believed();
+        let mut facts = differences(&believed, &rows.collect::<Vec<_>>(), now, &source);
+        for one in &seen.list {
+            let was_away = believed
+                .get(&one.stay)
+                .is_some_and(|history| account(&history.away, now, Duration::ZERO) != Account::None);
+            let change = match (was_away, one.is_on_leave) {
+                (false, true) => Change::Left { excuse: Excuse::Leave, until: None },
+                (true, false) => Change::Returned,
+                (true, true) | (false, false) => continue,
+            };
+            let (id, stay) = (format!("{source}/{}/leave", one.stay), Some(one.stay.clone()));
+            facts.push(Fact { id, stay, at: now, received: now, change });
+        }
+        self.keep(facts)
+    }
+
+    /// Whether a fact of this source is known.
+    fn has_any(&self, source: &str) -> bool {
+        self.ids.range(source.to_owned()..).next().is_some_and(|id| id.starts_with(source))
     }
 
     fn keep(&mut self, mut facts: Vec<Fact>) -> Result<usize, FactLogError> {
@@ -135,78 +182,18 @@ impl Ward {
         Roster::believed(&self.believed(), now, |stay| gallery.templates_of(stay))
     }
 
-    /// The ward's thread: messages as they come, the file every few seconds, a new roster whenever anything changed.
-    pub fn run(
-        mut self,
-        messages: &Receiver<Message>,
-        rosters: &mpsc::Sender<Roster>,
-        gallery: &Arc<Gallery>,
-        clock: &Clock,
-        stopping: &Stopping,
-    ) {
-        while !stopping.has_begun() {
-            let has_changed = match messages.recv_timeout(LOOK_AT_FILE) {
-                Ok(message) => self.answer(message, clock.now().wall),
-                Err(RecvTimeoutError::Timeout) => self.look_around(clock.now().wall),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            if has_changed && rosters.blocking_send(self.roster(clock.now().wall, gallery)).is_err() {
-                return;
-            }
+    /// Reads facts that another program appended; whether there were any.
+    ///
+    /// # Errors
+    /// [`FactLogError`].
+    pub fn read_again(&mut self) -> Result<bool, FactLogError> {
+        if self.log.count()? <= self.facts.len() {
+            return Ok(false);
         }
-    }
-
-    fn answer(&mut self, message: Message, now: Wall) -> bool {
-        match self.hear(&message.bytes, now) {
-            Ok((answer, new)) => {
-                // Whoever asked may be gone; the message counts all the same and comes again.
-                let _ = message.answer.send(answer);
-                new
-            }
-            Err(error) => {
-                warn!(%error, "An HL7 message could not be kept; the sender will repeat it.");
-                false
-            }
-        }
-    }
-
-    /// Whether the file, or `bedcheck roster import` beside this program, brought something new.
-    fn look_around(&mut self, now: Wall) -> bool {
-        let from_outside = match self.log.count().map(|known| known > self.facts.len()) {
-            Ok(more) => more && self.read_again(),
-            Err(error) => {
-                warn!(%error, "The fact log cannot be read.");
-                false
-            }
-        };
-        self.look_at_file(now) || from_outside
-    }
-
-    fn read_again(&mut self) -> bool {
-        let Ok(facts) = self.log.all() else { return false };
+        let facts = self.log.all()?;
         self.ids = facts.iter().map(|fact| fact.id.clone()).collect();
         self.facts = facts;
-        true
-    }
-
-    fn look_at_file(&mut self, now: Wall) -> bool {
-        let Some(digest) = csv_roster::digest(&self.file).filter(|digest| *digest != self.seen) else {
-            return false;
-        };
-        self.seen = digest;
-        let imported = csv_roster::read(&self.file, now)
-            .map_err(|error| error.to_string())
-            .and_then(|file| self.import(&file).map_err(|error| error.to_string()));
-        match imported {
-            Ok(new) => {
-                info!(facts = new, "The roster file has changed.");
-                new > 0
-            }
-            Err(error) => {
-                warn!(%error, "The roster file cannot be used; the former belief stays.");
-                false
-            }
-        }
+        Ok(true)
     }
 }
 
@@ -225,7 +212,7 @@ pub fn report(ward: &WardId, roster: &Roster) -> Report {
 }
 
 fn listed(file: &RosterFile) -> Vec<Listed> {
-    let row = |entry: &csv_roster::RosterEntry| Listed {
+    let row = |entry: &roster_file::RosterEntry| Listed {
         stay: entry.stay.clone(),
         bed: entry.bed.clone(),
         person: Person { psn_no: entry.psn_no.clone(), psn_name: entry.psn_name.clone() },

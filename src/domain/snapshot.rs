@@ -14,6 +14,39 @@ pub struct Listed {
     pub person: Person,
 }
 
+/// One row of the insurer's own list (5303).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Insured {
+    pub stay: StayId,
+    pub person: Person,
+}
+
+/// The facts that make `believed` agree with the insurer's list as received at `at`.
+pub fn insured(
+    believed: &BTreeMap<StayId, StayHistory>,
+    listed: &[Insured],
+    at: Wall,
+    source: &str,
+) -> Vec<Fact> {
+    let now: BTreeMap<&StayId, &Person> = listed.iter().map(|row| (&row.stay, &row.person)).collect();
+    let was = |stay: &StayId| believed.get(stay).and_then(|history| history.insured.as_ref());
+    let gone = believed.iter().filter_map(|(stay, history)| match &history.insured {
+        Some((person, true)) if !now.contains_key(stay) => Some((stay, person.clone(), false)),
+        Some(_) | None => None,
+    });
+    let here = now.iter().filter(|(stay, _)| was(stay).is_none_or(|(_, listed)| !listed));
+    let here = here.map(|(stay, person)| (*stay, (*person).clone(), true));
+    gone.chain(here)
+        .map(|(stay, person, listed)| Fact {
+            id: format!("{source}/{stay}"),
+            stay: Some(stay.clone()),
+            at,
+            received: at,
+            change: Change::Insured { person, listed },
+        })
+        .collect()
+}
+
 /// The facts that make `believed` agree with `listed` from `at` on, in the order of stays. `source` names the list, so
 /// that reading it again adds nothing.
 pub fn differences(
@@ -60,6 +93,17 @@ mod tests {
         let private = |text: &str| Private::new(text.to_owned());
         let person = Person { psn_no: private(stay), psn_name: private("张三") };
         Listed { stay: StayId::new(stay).unwrap(), bed: BedId::new(bed).unwrap(), person }
+    }
+
+    #[test]
+    fn the_insurers_list_says_who_came_and_went_and_the_same_list_says_nothing() {
+        let on = |stay: &str| Insured { stay: StayId::new(stay).unwrap(), person: row(stay, "1").person };
+        let mut facts = insured(&BTreeMap::new(), &[on("S1"), on("S2")], Wall(1), "5303/a");
+        assert_eq!(facts.len(), 2);
+        facts.extend(insured(&fold(&facts), &[on("S2")], Wall(2), "5303/b"));
+        assert_eq!(facts.len(), 3);
+        assert_eq!(insured(&fold(&facts), &[on("S2")], Wall(3), "5303/c"), []);
+        assert!(matches!(facts[2].change, Change::Insured { listed: false, .. }));
     }
 
     #[test]

@@ -14,12 +14,10 @@ use crate::base::clock::Wall;
 use crate::base::ids::{BedId, StayId, WardId};
 use crate::base::redact::Private;
 use crate::domain::facts::{Change, Excuse, Fact, Person, What};
-use crate::hospital::text;
+use crate::hospital::text::{self, ZONE};
 
 /// Largest message: an ADT without pictures has a few thousand bytes.
 pub const MOST_BYTES: usize = 1024 * 1024;
-/// China has one time zone; senders leave it out.
-const ZONE: Offset = jiff::tz::offset(8);
 
 /// What a message is for us.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,7 +118,8 @@ impl Reader<'_> {
         };
         let stay = || self.stay(1);
         let change = match trigger.as_str() {
-            "A01" => Change::Admitted { person: self.person(1)?, bed: self.bed(1)? },
+            // A06: an outpatient becomes an inpatient.
+            "A01" | "A06" => Change::Admitted { person: self.person(1)?, bed: self.bed(1)? },
             "A02" => Change::Moved { bed: self.bed(1)? },
             "A03" => Change::Discharged,
             "A08" => Change::Corrected { person: self.person(1)? },

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -19,7 +20,7 @@ use tracing::{debug, warn};
 use crate::base::clock::Wall;
 use crate::base::supervise::{self, Stopping};
 use crate::hospital::adt::{Header, MOST_BYTES, Refused};
-use crate::net::server::accept;
+use crate::net::server::{accept, shake_hands};
 
 const START: u8 = 0x0B;
 const END: [u8; 2] = [0x1C, 0x0D];
@@ -36,8 +37,15 @@ pub trait Taker: Clone + Send + Sync + 'static {
     fn take(&self, message: Vec<u8>) -> impl Future<Output = Option<Vec<u8>>> + Send;
 }
 
-/// Serves until shutdown. Only addresses in `allowed` are listened to; loopback always is.
-pub async fn serve(listener: TcpListener, allowed: Vec<IpAddr>, taker: impl Taker, mut stopping: Stopping) {
+/// Serves until shutdown. Only addresses in `allowed` are listened to; loopback always is. With `tls`, only clients that
+/// pass its handshake are.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    allowed: Vec<IpAddr>,
+    taker: impl Taker,
+    mut stopping: Stopping,
+) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     while let Some((stream, peer, place)) = accept(&listener, &places, &mut stopping).await {
         let from = peer.ip().to_canonical();
@@ -45,11 +53,17 @@ pub async fn serve(listener: TcpListener, allowed: Vec<IpAddr>, taker: impl Take
             warn!(%from, "An HL7 connection was refused; add the address to hl7.allow if it is the hospital's.");
             continue;
         }
-        let (taker, mut stopping) = (taker.clone(), stopping.clone());
+        let (tls, taker, mut stopping) = (tls.clone(), taker.clone(), stopping.clone());
         supervise::task("hl7", async move {
             let _place = place;
+            let talk = async {
+                let Some(tls) = tls else { return converse(stream, taker).await };
+                if let Some(stream) = shake_hands(tls, stream).await {
+                    converse(stream, taker).await;
+                }
+            };
             tokio::select! {
-                () = converse(stream, taker) => {}
+                () = talk => {}
                 () = stopping.begun() => {}
             }
         });

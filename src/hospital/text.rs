@@ -1,6 +1,22 @@
 //! Bytes of a hospital system as text. Decoded before anything is split: 464 GBK characters have a separator as their
 //! second byte. What cannot be decoded is refused with its place, never replaced by `?`.
 
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone};
+
+use crate::base::clock::Wall;
+
+/// China has one time zone; senders leave it out.
+pub const ZONE: Offset = jiff::tz::offset(8);
+
+/// `2026-11-23 08:30:00` or `2026-11-23 08:30`, in China.
+pub fn china_time(text: &str) -> Option<Wall> {
+    let whole = if text.len() == "2026-11-23 08:30".len() { format!("{text}:00") } else { text.to_owned() };
+    let time: DateTime = whole.replace('/', "-").parse().ok()?;
+    let zoned = time.to_zoned(TimeZone::fixed(ZONE)).ok()?;
+    Some(Wall(zoned.timestamp().as_millisecond()))
+}
+
 /// UTF-8 (with or without mark) or GB18030.
 ///
 /// # Errors

@@ -106,7 +106,7 @@ impl Client {
 }
 
 /// reqwest hides the cause (`connection refused`, `unknown issuer`) behind its own sentence.
-fn whole_story(error: &dyn std::error::Error) -> String {
+pub(crate) fn whole_story(error: &dyn std::error::Error) -> String {
     let mut story = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -1,5 +1,6 @@
 //! TLS 1.3 at both ends, and HTTP with limits: every body, wait and number of connections has a bound.
 
 pub mod client;
+pub mod fetch;
 pub mod server;
 pub mod tls;

@@ -1,7 +1,7 @@
 //! HTTP server with limits, over TLS for devices and in the clear on loopback for people.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
@@ -27,6 +28,10 @@ const HEADER_WAIT: Duration = Duration::from_secs(10);
 /// The certificate of the client, put into every request of its connection.
 #[derive(Clone)]
 pub struct PeerCertificate(pub CertificateDer<'static>);
+
+/// Where a request comes from, put into every request too.
+#[derive(Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
 
 /// Takes a port, with a message that says what to do when another program has it.
 ///
@@ -79,22 +84,29 @@ pub async fn serve(
     mut stopping: Stopping,
 ) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    while let Some((stream, _, place)) = accept(&listener, &places, &mut stopping).await {
-        let (tls, router, stopping) = (tls.clone(), router.clone(), stopping.clone());
+    while let Some((stream, from, place)) = accept(&listener, &places, &mut stopping).await {
+        let (tls, stopping) = (tls.clone(), stopping.clone());
+        let router = router.clone().layer(axum::Extension(PeerAddress(from.ip())));
         supervise::task("connection", async move {
             let _place = place;
             let Some(tls) = tls else { return converse(stream, router, None, stopping).await };
-            let handshake = tokio_rustls::TlsAcceptor::from(tls).accept(stream);
-            match tokio::time::timeout(HANDSHAKE_WAIT, handshake).await {
-                Ok(Ok(stream)) => {
-                    let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
-                    converse(stream, router, peer.map(CertificateDer::into_owned), stopping).await;
-                }
-                Ok(Err(error)) => debug!(%error, "A client did not pass the handshake."),
-                Err(_) => debug!("A client was too slow in the handshake."),
+            if let Some(stream) = shake_hands(tls, stream).await {
+                let peer = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+                converse(stream, router, peer.map(CertificateDer::into_owned), stopping).await;
             }
         });
     }
+}
+
+/// The server's part of the handshake; `None` where the client does not pass it in time.
+pub async fn shake_hands(tls: Arc<ServerConfig>, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let handshake = tokio_rustls::TlsAcceptor::from(tls).accept(stream);
+    match tokio::time::timeout(HANDSHAKE_WAIT, handshake).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => debug!(%error, "A client did not pass the handshake."),
+        Err(_) => debug!("A client was too slow in the handshake."),
+    }
+    None
 }
 
 async fn converse<S>(stream: S, router: Router, peer: Option<CertificateDer<'static>>, mut stopping: Stopping)

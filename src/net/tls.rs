@@ -76,6 +76,29 @@ pub fn server(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
+/// A visitor's end: trusts only `ca_pem` and shows no certificate.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn visitor(ca_pem: &str) -> Result<ClientConfig, TlsError> {
+    bare(roots(ca_pem)?)
+}
+
+/// A visitor's end that trusts nobody: for servers that are spoken to in the clear.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn trusting_nobody() -> Result<ClientConfig, TlsError> {
+    bare(RootCertStore::empty())
+}
+
+fn bare(roots: RootCertStore) -> Result<ClientConfig, TlsError> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Pair)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// The agent's end: trusts our CA and nothing else, shows its own certificate.
 ///
 /// # Errors

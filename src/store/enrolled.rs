@@ -114,6 +114,16 @@ impl TemplateStore {
         Ok(templates)
     }
 
+    /// Changes whenever templates were added, replaced or erased: how many rows there are, and the last one's number.
+    ///
+    /// # Errors
+    /// [`EnrolledError::Database`].
+    pub fn state(&self) -> Result<(i64, i64), EnrolledError> {
+        let query = "SELECT count(*), coalesce(max(rowid), 0) FROM template";
+        let row = self.connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        row.map_err(|cause| EnrolledError::Database { path: self.path.clone(), cause })
+    }
+
     /// How many people have templates of other models only: they must be enrolled again.
     ///
     /// # Errors

@@ -33,6 +33,12 @@ impl Gallery {
         Gallery { metric, people: BTreeMap::new() }
     }
 
+    /// Nobody, compared in the same way.
+    #[must_use]
+    pub fn emptied(&self) -> Gallery {
+        Gallery::new(self.metric)
+    }
+
     pub fn enrol(&mut self, stay: StayId, template: Template) {
         self.people.entry(stay).or_default().push(template);
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
-use comfy_table::{Table, presets};
+use comfy_table::presets;
 use serde_json::{Value, json};
 
 use crate::agent::cmd::{say, say_json};
@@ -17,7 +17,7 @@ use crate::base::ids::{BedId, StayId};
 use crate::base::redact::mask_name;
 use crate::domain::facts::{Account, Change, Fact, Person, account};
 use crate::hospital::adt::{self, Adt};
-use crate::hospital::csv_roster;
+use crate::hospital::roster_file;
 use crate::store::FactLog;
 
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
@@ -46,8 +46,24 @@ enum What {
     },
     /// 比较名册文件 · what a roster file would change; nothing is kept.
     Diff { file: PathBuf },
-    /// 导入 · takes a roster file (CSV) or HL7 messages now.
-    Import { file: PathBuf },
+    /// 导入 · takes a roster file, a list of changes, the insurer's list, or HL7 messages now.
+    Import {
+        file: PathBuf,
+        /// What a table is; HL7 messages are known by themselves.
+        #[arg(long = "as", value_enum, default_value_t = Table::Roster)]
+        table: Table,
+    },
+}
+
+/// What the rows of a table are.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Table {
+    /// Everybody who is there.
+    Roster,
+    /// What happened.
+    Changes,
+    /// The insurer's own list (5303).
+    Insurer,
 }
 
 impl Roster {
@@ -55,8 +71,7 @@ impl Roster {
         let settings = config::read(&self.config).map_err(Ending::config)?;
         let now = Clock::system().now().wall;
         let log = FactLog::open(&settings.state).map_err(Ending::failed)?;
-        let mut ward =
-            Ward::open(settings.ward.clone(), settings.roster.clone(), log).map_err(Ending::failed)?;
+        let mut ward = Ward::open(settings.ward.clone(), log).map_err(Ending::failed)?;
         match &self.what {
             What::Show => self.show(&ward, now, settings.excuse_grace()),
             What::Facts { stay } => {
@@ -64,10 +79,10 @@ impl Roster {
                 self.facts(ward.facts().iter().filter(is_wanted))
             }
             What::Diff { file } => {
-                let file = csv_roster::read(file, now).map_err(Ending::failed)?;
+                let file = roster_file::read(file, now).map_err(Ending::failed)?;
                 self.facts(ward.differences(&file).iter())
             }
-            What::Import { file } => self.import(&mut ward, file, now),
+            What::Import { file, table } => self.import(&mut ward, file, *table, now),
         }
     }
 
@@ -94,7 +109,7 @@ impl Roster {
             say_json(&json!({ "ward": ward.id, "facts": ward.facts().len(), "stays": rows }))?;
             return Ok(Code::Fine);
         }
-        let mut table = Table::new();
+        let mut table = comfy_table::Table::new();
         table.load_preset(presets::UTF8_BORDERS_ONLY);
         table.set_header(["床 bed", "就诊 stay", "姓名 name", "入床 since", "离床原因 away"]);
         for (bed, stay, name, since, away) in &rows {
@@ -124,7 +139,7 @@ impl Roster {
             say_json(&json!({ "facts": rows }))?;
             return Ok(Code::Fine);
         }
-        let mut table = Table::new();
+        let mut table = comfy_table::Table::new();
         table.load_preset(presets::UTF8_BORDERS_ONLY);
         table.set_header(["收到 received", "发生 happened", "就诊 stay", "内容 change", "来源 id"]);
         for fact in &facts {
@@ -141,11 +156,17 @@ impl Roster {
         Ok(Code::Fine)
     }
 
-    fn import(&self, ward: &mut Ward, file: &Path, now: Wall) -> anyhow::Result<Code> {
+    fn import(&self, ward: &mut Ward, file: &Path, table: Table, now: Wall) -> anyhow::Result<Code> {
         let bytes = read_at_most(file, MOST_BYTES).map_err(Ending::failed)?;
         if !bytes.starts_with(b"MSH|") {
-            let read = csv_roster::read(file, now).map_err(Ending::failed)?;
-            let new = ward.import(&read).map_err(Ending::failed)?;
+            let new = match table {
+                Table::Roster => {
+                    let read = roster_file::read(file, now).map_err(Ending::failed)?;
+                    ward.import(&read).map_err(Ending::failed)?
+                }
+                Table::Changes => ward.import_changes(file, now).map_err(Ending::failed)?,
+                Table::Insurer => ward.import_insured(file, now).map_err(Ending::failed)?,
+            };
             say(format!("新增 {new} 条 · {new} new facts"));
             return Ok(Code::Fine);
         }

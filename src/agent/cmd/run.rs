@@ -7,7 +7,7 @@ use crate::agent::{config, tasks};
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
 use crate::base::supervise;
-use crate::hospital::csv_roster;
+use crate::hospital::roster_file;
 
 #[derive(clap::Args)]
 pub struct Run {
@@ -45,7 +45,7 @@ impl Check {
     pub fn run(self) -> anyhow::Result<Code> {
         let settings = config::read(&self.config).map_err(Ending::config)?;
         let roster =
-            csv_roster::read(&settings.roster, Clock::system().now().wall).map_err(Ending::config)?;
+            roster_file::read(&settings.roster, Clock::system().now().wall).map_err(Ending::config)?;
         let eyes = tasks::open_eyes(&settings)?;
         let gallery = tasks::gallery(&settings, &eyes)?;
         let site = tasks::operating_point(&settings, &eyes, &gallery)?.realised;

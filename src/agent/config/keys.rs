@@ -5,7 +5,7 @@
 //! to refresh.
 
 use crate::agent::config::kinds::Kind;
-use crate::agent::config::{bed, camera, general, hl7, legal, liveness, matching, patrol, ward};
+use crate::agent::config::{bed, camera, general, legal, liveness, matching, patrol, sources, ward};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +50,24 @@ pub const ROOT: &[Key] = &[
     key("ward", Kind::Table(ward::KEYS), Required(""), "病区与名册", "the ward and its roster"),
     key(
         "hl7",
-        Kind::Table(hl7::KEYS),
+        Kind::Table(sources::HL7),
         Optional(""),
         "HL7 v2 ADT（MLLP）：医院系统能发送时使用；没有此表时只读名册文件",
         "HL7 v2 ADT over MLLP, where the hospital's system can send it; without this table only the file is read",
+    ),
+    key(
+        "http",
+        Kind::Table(sources::HTTP),
+        Optional(""),
+        "国家医保接口 JSON（2401、2402、2403、2404、5303 的副本）",
+        "JSON of the national interface: copies of 2401, 2402, 2403, 2404 and 5303",
+    ),
+    key(
+        "fhir",
+        Kind::Table(sources::FHIR),
+        Optional(""),
+        "轮询 FHIR R4/R5 服务器",
+        "a FHIR R4 or R5 server that is polled",
     ),
     key(
         "legal",

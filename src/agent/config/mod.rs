@@ -12,7 +12,6 @@ pub mod camera;
 pub mod check;
 pub mod explain;
 mod general;
-mod hl7;
 pub mod keys;
 pub mod kinds;
 mod layers;
@@ -22,6 +21,7 @@ mod matching;
 mod patrol;
 pub mod schema;
 pub mod source;
+pub mod sources;
 pub mod syntax;
 pub mod tree;
 mod walk;
@@ -37,10 +37,11 @@ use serde::Deserialize;
 pub use crate::agent::config::bed::BedSettings;
 pub use crate::agent::config::camera::{CameraMode, CameraSettings};
 use crate::agent::config::check::Complaints;
-pub use crate::agent::config::hl7::Hl7Settings;
 pub use crate::agent::config::layers::Above;
 use crate::agent::config::legal::Legal;
+pub use crate::agent::config::sources::{FhirSettings, Port, TlsFiles};
 use crate::agent::config::walk::{Fields, Walk};
+use crate::agent::ward_thread::Files;
 use crate::base::files::FileError;
 use crate::base::ids::{BedId, CameraId, WardId};
 use crate::domain::policy::{FaceRule, Policy};
@@ -97,7 +98,12 @@ pub struct Settings {
     pub heartbeat: Duration,
     pub cameras: Vec<CameraSettings>,
     pub beds: Vec<BedSettings>,
-    pub hl7: Option<Hl7Settings>,
+    /// A list of changes and the insurer's list, each a file or a watched folder.
+    pub changes: Option<PathBuf>,
+    pub insurer: Option<PathBuf>,
+    pub hl7: Option<Port>,
+    pub http: Option<Port>,
+    pub fhir: Option<FhirSettings>,
     pub legal: Legal,
     patrol: Policy,
 }
@@ -152,7 +158,11 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         heartbeat: fields.table("patrol")?.span("heartbeat")?,
         cameras,
         beds,
-        hl7: fields.table("hl7").and_then(hl7::read),
+        changes: ward.path("changes", base),
+        insurer: ward.path("insurer", base),
+        hl7: fields.table("hl7").and_then(|port| sources::port(port, base, found)),
+        http: fields.table("http").and_then(|port| sources::port(port, base, found)),
+        fhir: fields.table("fhir").and_then(|fhir| sources::fhir(fhir, base, found)),
         legal: fields.table("legal").and_then(legal::read)?,
         patrol: policy,
     })
@@ -167,6 +177,11 @@ impl Settings {
     /// How long after a check was due a reason may still arrive.
     pub fn excuse_grace(&self) -> Duration {
         self.patrol.excuse_grace
+    }
+
+    /// What hospital systems write.
+    pub fn files(&self) -> Files {
+        Files { roster: self.roster.clone(), changes: self.changes.clone(), insurer: self.insurer.clone() }
     }
 
     /// Which camera looks at which bed by itself.

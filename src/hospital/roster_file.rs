@@ -1,4 +1,5 @@
-//! A ward's roster as a CSV file, UTF-8 or GB18030, with the national field names or their Chinese headings.
+//! A ward's roster as a file: a whole list (snapshot), a list of changes (delta), or the insurer's own list (5303); CSV
+//! or spreadsheet, with the national field names or their Chinese headings.
 //!
 //! Complaints name row, column and remedy, all at once.
 
@@ -8,10 +9,11 @@ use crate::base::clock::Wall;
 use crate::base::files::{FileError, read_at_most, sha256_hex};
 use crate::base::ids::{BedId, StayId};
 use crate::base::redact::Private;
-use crate::hospital::text;
+use crate::hospital::sheet::Sheet;
 
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
-const MOST_ROWS: usize = 10_000;
+/// Files of a watched folder that are looked at.
+const MOST_FILES: usize = 10_000;
 /// Complaints shown of one file.
 const MOST_COMPLAINTS: usize = 50;
 
@@ -58,52 +60,68 @@ const COLUMNS: [Column; 6] = [
     Column { name: "enrol", aliases: &["参考照片"], required: false },
 ];
 
-/// SHA-256 of the file as it is now; `None` while it cannot be read.
-pub fn digest(path: &Path) -> Option<String> {
-    read_at_most(path, MOST_BYTES).ok().map(|bytes| sha256_hex(&bytes))
+/// The file itself, or the newest one of a watched folder.
+pub fn newest(path: &Path) -> PathBuf {
+    files_in(path).pop().unwrap_or_else(|| path.to_owned())
 }
 
-/// Reads a roster file.
+/// The files of a watched folder that are no longer being written to by name (`.tmp`, `~`, hidden ones), the oldest
+/// first; none for a file.
+pub fn files_in(path: &Path) -> Vec<PathBuf> {
+    let is_ready =
+        |name: &str| !name.starts_with(['.', '~']) && !name.ends_with('~') && !name.ends_with(".tmp");
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().take(MOST_FILES);
+    let mut files: Vec<_> = entries
+        .filter(|entry| is_ready(&entry.file_name().to_string_lossy()))
+        .filter_map(|entry| {
+            Some((entry.metadata().ok().filter(std::fs::Metadata::is_file)?.modified().ok()?, entry.path()))
+        })
+        .collect();
+    files.sort();
+    files.into_iter().map(|(_, path)| path).collect()
+}
+
+/// A table and the digest of its file.
+///
+/// # Errors
+/// [`RosterError`].
+pub fn sheet(path: &Path) -> Result<(Sheet, String), RosterError> {
+    let bytes = read_at_most(path, MOST_BYTES)?;
+    let sheet = Sheet::read(&bytes)
+        .map_err(|complaints| RosterError::Content { path: path.to_owned(), complaints })?;
+    Ok((sheet, sha256_hex(&bytes)))
+}
+
+/// SHA-256 of the file as it is now; `None` while it cannot be read.
+pub fn digest(path: &Path) -> Option<String> {
+    read_at_most(&newest(path), MOST_BYTES).ok().map(|bytes| sha256_hex(&bytes))
+}
+
+/// Reads a roster file, or the newest one of a folder.
 ///
 /// # Errors
 /// [`RosterError`] with row, column and remedy of every complaint.
 pub fn read(path: &Path, received: Wall) -> Result<RosterFile, RosterError> {
-    let bytes = read_at_most(path, MOST_BYTES)?;
-    let content = |complaints| RosterError::Content { path: path.to_owned(), complaints };
-    let text = text::decode(&bytes)
-        .map_err(|complaint| content(vec![format!("{complaint}; save the file as \"CSV UTF-8\"")]))?;
-    let entries = parse(&text).map_err(content)?;
-    Ok(RosterFile { entries, digest: sha256_hex(&bytes), received })
+    let path = newest(path);
+    let (sheet, digest) = sheet(&path)?;
+    let entries = parse(&sheet).map_err(|complaints| RosterError::Content { path, complaints })?;
+    Ok(RosterFile { entries, digest, received })
 }
 
-/// Rows of decoded text.
+/// The rows of a whole list.
 ///
 /// # Errors
 /// Every complaint, with row and column.
-pub fn parse(text: &str) -> Result<Vec<RosterEntry>, Vec<String>> {
-    let mut reader =
-        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let headers = reader.headers().map_err(|error| vec![format!("row 1: {error}")])?.clone();
-    let places = places(&headers)?;
+pub fn parse(sheet: &Sheet) -> Result<Vec<RosterEntry>, Vec<String>> {
+    let places = places(sheet)?;
     let mut complaints = Vec::new();
     let mut entries: Vec<(u64, RosterEntry)> = Vec::new();
-    for (number, record) in reader.records().enumerate() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                complaints.push(format!("row {}: {error}", number + 2));
-                continue;
-            }
-        };
-        let row = record.position().map_or(number as u64 + 2, csv::Position::line);
-        if entries.len() >= MOST_ROWS || complaints.len() >= MOST_COMPLAINTS {
-            complaints.push(format!("row {row}: reading stopped here; a ward has at most {MOST_ROWS} rows"));
+    for (row, cells) in &sheet.rows {
+        if complaints.len() >= MOST_COMPLAINTS {
+            complaints.push(format!("row {row}: reading stopped here"));
             break;
         }
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
-        match entry(row, &record, &headers, &places) {
+        match entry(*row, cells, sheet.headings.len(), &places) {
             Ok(entry) => {
                 if let Some((other, _)) = entries.iter().find(|(_, known)| known.bed == entry.bed) {
                     complaints.push(format!(
@@ -115,7 +133,7 @@ pub fn parse(text: &str) -> Result<Vec<RosterEntry>, Vec<String>> {
                         "row {row}, column mdtrt_id: the stay of row {other} appears again with another bed"
                     ));
                 } else {
-                    entries.push((row, entry));
+                    entries.push((*row, entry));
                 }
             }
             Err(found) => complaints.extend(found),
@@ -129,23 +147,23 @@ pub fn parse(text: &str) -> Result<Vec<RosterEntry>, Vec<String>> {
 }
 
 /// Where each column stands.
-fn places(headers: &csv::StringRecord) -> Result<[Option<usize>; COLUMNS.len()], Vec<String>> {
+fn places(sheet: &Sheet) -> Result<[Option<usize>; COLUMNS.len()], Vec<String>> {
     let is = |heading: &str, column: &Column| {
-        let heading = heading.trim().to_lowercase();
+        let heading = heading.to_lowercase();
         heading == column.name || column.aliases.contains(&heading.as_str())
     };
-    let places = COLUMNS.each_ref().map(|column| headers.iter().position(|heading| is(heading, column)));
+    let places =
+        COLUMNS.each_ref().map(|column| sheet.headings.iter().position(|heading| is(heading, column)));
     let missing: Vec<String> = COLUMNS
         .iter()
         .zip(&places)
         .filter(|(column, place)| column.required && place.is_none())
         .map(|(column, _)| {
-            let seen: Vec<&str> = headers.iter().collect();
             format!(
                 "row 1: the column {:?} (or {}) is missing; the file has: {}",
                 column.name,
                 column.aliases.join(", "),
-                seen.join(", ")
+                sheet.headings.join(", ")
             )
         })
         .collect();
@@ -154,18 +172,17 @@ fn places(headers: &csv::StringRecord) -> Result<[Option<usize>; COLUMNS.len()],
 
 fn entry(
     row: u64,
-    record: &csv::StringRecord,
-    headers: &csv::StringRecord,
+    cells: &[String],
+    width: usize,
     places: &[Option<usize>; COLUMNS.len()],
 ) -> Result<RosterEntry, Vec<String>> {
-    if record.len() != headers.len() {
+    if cells.len() != width {
         return Err(vec![format!(
-            "row {row}: {} values where the heading has {}; a separator is missing or too many",
-            record.len(),
-            headers.len()
+            "row {row}: {} values where the heading has {width}; a separator is missing or too many",
+            cells.len()
         )]);
     }
-    let value = |column: usize| places[column].and_then(|place| record.get(place)).unwrap_or("");
+    let value = |column: usize| places[column].and_then(|place| cells.get(place)).map_or("", String::as_str);
     let mut complaints = Vec::new();
     for (at, column) in COLUMNS.iter().enumerate() {
         if column.required && value(at).is_empty() {
@@ -206,22 +223,26 @@ fn bad_id(row: u64, column: &str) -> String {
 mod tests {
     use super::*;
 
+    fn read_rows(bytes: &[u8]) -> Result<Vec<RosterEntry>, Vec<String>> {
+        Sheet::read(bytes).and_then(|sheet| parse(&sheet))
+    }
+
     const GOOD: &str = "就诊ID,床号,人员编号,姓名\nM1,01,P1,张三\nM2,02床,P2,李四\n";
 
     #[test]
     fn chinese_headings_and_gb18030_are_read() {
         let (bytes, _, _) = encoding_rs::GB18030.encode(GOOD);
-        let entries = parse(&text::decode(&bytes).unwrap()).unwrap();
+        let entries = read_rows(&bytes).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1].psn_name.reveal(), "李四");
-        assert_eq!(parse(GOOD).unwrap(), entries);
+        assert_eq!(read_rows(GOOD.as_bytes()).unwrap(), entries);
     }
 
     #[test]
     fn every_complaint_comes_at_once_with_its_row() {
         let text =
             "mdtrt_id,adm_bed,psn_no,psn_name\nM1,01,P1,A\nM2,01,P2,B\nM3,03,5.1E+17,C\nM4,04,,D\nM5,05\n";
-        let complaints = parse(text).unwrap_err();
+        let complaints = read_rows(text.as_bytes()).unwrap_err();
         for (at, wanted) in ["row 3, column adm_bed", "row 4, column psn_no", "row 5, column psn_no", "row 6"]
             .iter()
             .enumerate()
@@ -232,9 +253,9 @@ mod tests {
 
     #[test]
     fn a_missing_column_and_an_undecodable_byte_are_named() {
-        let missing = parse("mdtrt_id,psn_no,psn_name\n").unwrap_err();
+        let missing = read_rows(b"mdtrt_id,psn_no,psn_name\n").unwrap_err();
         assert!(missing[0].contains("adm_bed") && missing[0].contains("床号"), "{missing:?}");
-        let complaint = text::decode(b"mdtrt_id,adm_bed\nM1,\xFF\xFF\n").unwrap_err();
+        let complaint = read_rows(b"mdtrt_id,adm_bed\nM1,\xFF\xFF\n").unwrap_err().join(";");
         assert!(complaint.contains("row 2") && complaint.contains("0xFF"), "{complaint}");
     }
 }
