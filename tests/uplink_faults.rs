@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::post;
 use ed25519_dalek::SigningKey;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use tokio::net::TcpListener;
 
 use bedcheck::base::clock::{Now, Wall};
@@ -18,7 +17,7 @@ use bedcheck::base::ids::DeviceId;
 use bedcheck::base::supervise::{self, Stop};
 use bedcheck::net::client::{Client, ClientError};
 use bedcheck::net::server;
-use bedcheck::net::tls::{self, Identity};
+use bedcheck::net::tls;
 use bedcheck::store::{Commit, Journal, Signer};
 use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Answer, Head, RECEIPT_TYPE, Receipt};
@@ -27,32 +26,9 @@ use bedcheck::wire::event::{Beat, Report};
 use bedcheck::wire::seal;
 use bedcheck::wire::statement::{Digests, NO_LINK};
 
-/// A CA with one certificate for both ends.
-struct Authority {
-    ca_pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let ca_pem = params.self_signed(&key).unwrap().pem();
-        Authority { ca_pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn identity(&self) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![
-            SanType::IpAddress("127.0.0.1".parse().unwrap()),
-            SanType::URI("urn:bedcheck:device:d1".try_into().unwrap()),
-        ];
-        let cert_pem = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Identity { ca_pem: self.ca_pem.clone(), cert_pem, key_pem: key.serialize_pem() }
-    }
-}
+#[path = "common/authority.rs"]
+mod authority;
+use authority::Authority;
 
 fn device() -> DeviceId {
     DeviceId::new("d1").unwrap()

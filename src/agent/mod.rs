@@ -18,5 +18,5 @@ pub mod evaluate;
 pub mod identity;
 pub mod tasks;
 pub mod ward;
-mod ward_ports;
+pub mod ward_ports;
 pub mod ward_thread;

@@ -149,6 +149,10 @@ impl Bed {
         self.memory.state = next(&self.memory.state, at, &result.verdict, policy);
         self.counted_here |= matches!(self.memory.state, BedState::Missing { last, .. } if last == at);
         self.note(result);
+        // Nobody was seen and nobody is missing: that confirms nothing.
+        if matches!(result.verdict, Verdict::Excused { .. }) {
+            return Vec::new();
+        }
         match &self.memory.state {
             BedState::Unseen => Vec::new(),
             BedState::Present { .. } => {

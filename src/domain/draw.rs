@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::base::ids::BedId;
 
-/// Rounds of one chain: seven years of six rounds a day. Then the next one begins, with a commitment of its own.
-pub const CHAIN: u64 = 1 << 14;
+/// Rounds of one chain: two years of six rounds a day. Then the next one begins, with a commitment of its own. Longer
+/// chains only cost hashes: a seed is as many of them away from its root as rounds are left.
+pub const CHAIN: u64 = 1 << 12;
 
 /// Most tickets that one bed has in a draw.
 pub const MOST_TICKETS: u16 = 64;
