@@ -168,11 +168,14 @@ impl Walk<'_> {
 
 fn missing(key: &Key, kind: Kind, path: &str, example: &str) -> (String, String) {
     let name = key.name;
-    let written = match kind {
-        Kind::Table(_) => format!("[{name}]"),
-        Kind::Tables { .. } => format!("[[{name}]]"),
-        _ if kind.takes_text() => format!("{name} = {example:?}"),
-        _ => format!("{name} = {example}"),
+    let written = if let Kind::Table(_) = kind {
+        format!("[{name}]")
+    } else if let Kind::Tables { .. } = kind {
+        format!("[[{name}]]")
+    } else if kind.takes_text() {
+        format!("{name} = {example:?}")
+    } else {
+        format!("{name} = {example}")
     };
     (
         format!("缺少 {path}{name}（{}），例如 {written}", key.chinese),
