@@ -12,6 +12,7 @@ pub mod cmd;
 pub mod config;
 mod decide;
 pub mod deliver;
+pub mod doctor;
 pub mod enrol;
 pub mod enrol_roster;
 pub mod evaluate;

@@ -5,6 +5,7 @@ mod calibrate;
 mod config;
 mod demo;
 mod device;
+mod doctor;
 mod enrol;
 mod eval;
 mod look;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::Run),
     /// 配置 · checks, explains and writes configuration files.
     Config(config::Config),
+    /// 体检 · looks at everything this terminal needs and says what to do next.
+    Doctor(doctor::Doctor),
     /// 检查配置、名册与模型 · configuration, roster and models together.
     Check(run::Check),
     /// 名册 · what is believed of the ward and why; takes rosters and HL7 messages.
@@ -95,6 +98,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Demo(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Config(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),
