@@ -23,3 +23,4 @@ pub mod tasks;
 pub mod ward;
 mod ward_ports;
 pub mod ward_thread;
+pub mod zones;

@@ -10,6 +10,7 @@
 //! | national | task for each connection | 4 messages | the sender connects again |
 //! | fhir | task | one list | cannot: failures wait and try again |
 //! | decide | task | 64 answers | ends the process |
+//! | health, page | task each | 2048 connections | metrics or page stay away; the agent goes on |
 //! | deliver | task | one batch | cannot: failures wait and try again |
 //!
 //! systemd restarts an agent that ended; the journal brings back what it knew.

@@ -12,6 +12,7 @@ mod look;
 mod roster;
 mod run;
 mod verify;
+mod zones;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// 检查配置、名册与模型 · configuration, roster and models together.
     Check(run::Check),
+    /// 床位区域 · gives a link to the page on which bed zones are drawn on a live picture.
+    Zones(zones::Zones),
     /// 名册 · what is believed of the ward and why; takes rosters and HL7 messages.
     Roster(roster::Roster),
     /// 人脸登记 · enrols the people of the roster from their reference pictures.
@@ -100,6 +103,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Config(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Zones(command) => command.run(),
         Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),
         Command::Calibrate(command) => command.run(),

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use tracing::info;
 
 use crate::agent::cmd::config::Which;
+use crate::agent::cmd::zones::serve_page;
 use crate::agent::cmd::{interrupted, say, tokio};
-use crate::agent::config::{self, Settings};
+use crate::agent::config::{self, Above, Settings};
 use crate::agent::health::{self, Health};
 use crate::agent::reload::Follower;
 use crate::agent::tasks;
+use crate::agent::zones::ZoneDesk;
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
 use crate::base::supervise::{self, Stopping};
@@ -36,6 +38,8 @@ struct Agent {
     health: Health,
     follower: Follower,
     settings: Settings,
+    config: PathBuf,
+    above: Above,
 }
 
 impl Agent {
@@ -44,8 +48,8 @@ impl Agent {
         let health = Health::new(clock.clone());
         let above = which.above();
         let config = which.config;
-        let follower = Follower::new(config, above, clock.clone(), health.clone());
-        Ok(Agent { clock, health, follower: follower?, settings })
+        let follower = Follower::new(config.clone(), above.clone(), clock.clone(), health.clone());
+        Ok(Agent { clock, health, follower: follower?, settings, config, above })
     }
 
     async fn run(mut self) -> anyhow::Result<()> {
@@ -86,7 +90,13 @@ impl Agent {
             let listener = server::listen(address).await.map_err(Ending::config)?;
             info!(address = %listener.local_addr()?, "Metrics are served here.");
             let router = health::router(self.health.clone());
-            supervise::task("health", server::serve(listener, None, router, stopping));
+            supervise::task("health", server::serve(listener, None, router, stopping.clone()));
+        }
+        if let Some(address) = &self.settings.page {
+            let (health, clock) = (self.health.clone(), self.clock.clone());
+            let desk = ZoneDesk { config: self.config.clone(), above: self.above.clone(), health, clock };
+            let address = serve_page(desk, &self.settings, address, stopping).await?;
+            info!(%address, "The local page is served here; `bedcheck zones` gives a link to it.");
         }
         Ok(())
     }

@@ -10,6 +10,7 @@
 pub mod bed;
 pub mod camera;
 pub mod check;
+pub mod edit;
 pub mod explain;
 mod general;
 pub mod keys;
