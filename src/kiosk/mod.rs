@@ -90,6 +90,7 @@ pub fn router(desk: impl Desk, invitations: PathBuf, clock: Clock) -> Router {
     Router::new()
         .route("/", get(pages::page))
         .route("/enter", get(pages::enter))
+        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
         .route("/zones.css", get(pages::style))
         .route("/zones.js", get(pages::script))
         .route("/zones", get(pages::drawing).post(pages::save))
