@@ -11,6 +11,7 @@
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
 //! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster |
 //! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |
+//! | | [`kiosk`] | the local page: bed zones drawn on a live picture |
 //! | | [`hospital`] | rosters and HL7 messages as hospitals write them |
 //! | 1 meaning | [`domain`] | pure: facts, rounds, looks, verdicts, exceptions |
 //! | | [`wire`] | messages: event, statement, chain, signature, seal, receipt |
@@ -28,6 +29,7 @@ pub mod wire;
 
 pub mod capture;
 pub mod hospital;
+pub mod kiosk;
 pub mod store;
 pub mod uplink;
 pub mod vision;

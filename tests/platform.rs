@@ -312,6 +312,7 @@ async fn a_box_restored_from_a_snapshot_goes_on_in_a_new_chain_under_a_case() {
             clock: fixed(),
             backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
             orders: tokio::sync::mpsc::channel(4).0,
+            health: bedcheck::agent::health::Health::new(fixed()),
         };
         let task = supervise::task("deliver", deliver.run(stopping));
         while keeper.ask(|journal| journal.pending()).await.unwrap().unwrap().rows > 0 {

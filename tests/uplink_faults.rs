@@ -65,6 +65,7 @@ fn journal(folder: &std::path::Path) -> Journal {
         rounds_done: 0,
         unsent: 0,
         cameras: vec![],
+        refuses_config: false,
         stored_faces: 0,
         operating: None,
         commitment: None,

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{debug, info, warn};
 
 use crate::agent::config::EvidencePolicy;
+use crate::agent::health::{Health, TURN};
 use crate::agent::ward;
 use crate::agent::ward_thread::Belief;
 use crate::base::backoff::draw;
@@ -70,6 +71,7 @@ pub struct Decide {
     pub crops: BTreeMap<LookId, Private<Vec<u8>>>,
     pub next_beat: Mono,
     pub last_counts: BTreeMap<CameraId, u64>,
+    pub health: Health,
 }
 
 enum Event {
@@ -77,6 +79,8 @@ enum Event {
     Belief(Belief),
     Order(Order),
     Deadline,
+    /// Nothing was due: the watchdog hears that this task still turns.
+    Turn,
     Beat,
     Stop,
 }
@@ -89,10 +93,12 @@ impl Decide {
     pub async fn run(mut self, mut stopping: Stopping) -> Result<(), DecideError> {
         loop {
             let event = self.next(&mut stopping).await?;
+            self.health.turned();
             let now = self.clock.now();
             match event {
                 Event::Stop => return Ok(()),
                 Event::Beat => self.beat(now).await?,
+                Event::Turn => {}
                 Event::Deadline => self.apply(now, Input::Tick).await?,
                 Event::Answer(answer) => self.take(now, *answer).await?,
                 Event::Belief(belief) => self.believe(now, belief).await?,
@@ -129,7 +135,11 @@ impl Decide {
         let deadline = self.domain.next_deadline().map_or(self.next_beat, |(at, _)| at);
         // A deadline that just passed still yields once, so that answers are never starved.
         let wait = (deadline.min(self.next_beat) - now).max(Duration::from_millis(1));
-        let beats = self.next_beat <= deadline;
+        let due = match self.next_beat <= deadline {
+            _ if wait > TURN => Event::Turn,
+            true => Event::Beat,
+            false => Event::Deadline,
+        };
         tokio::select! {
             biased;
             () = stopping.begun() => Ok(Event::Stop),
@@ -137,7 +147,7 @@ impl Decide {
             // Delivery may end first when the agent shuts down; then there are no more orders.
             Some(order) = self.orders.recv() => Ok(Event::Order(order)),
             belief = self.beliefs.recv() => belief.map(Event::Belief).ok_or(DecideError::Deaf),
-            () = tokio::time::sleep(wait) => Ok(if beats { Event::Beat } else { Event::Deadline }),
+            () = tokio::time::sleep(wait.min(TURN)) => Ok(due),
         }
     }
 
@@ -151,11 +161,13 @@ impl Decide {
                 Effect::Look { look, bed, after, until, camera } => {
                     if !self.ask(look, &bed, after, until) {
                         warn!(%bed, %camera, "A look was dropped; the vision thread is behind.");
+                        self.health.dropped_look();
                         refused.push(NoSighting { look, reason: Reason::NoPicture });
                     }
                 }
                 Effect::Report { finding, keep, remember } => {
                     log(&finding);
+                    self.health.found(&finding);
                     if let Some(tap) = &self.tap {
                         // Watching is best effort.
                         let _ = tap.try_send(finding.clone());
@@ -194,6 +206,7 @@ impl Decide {
         let jitter = 0.9 + 0.2 * f64::from(draw()) / f64::from(u32::MAX);
         self.next_beat = now.mono + self.heartbeat.mul_f64(jitter);
         let unsent = self.keeper.ask(|journal| journal.pending()).await??.rows;
+        self.health.beat(unsent, self.gallery.people());
         let cameras = self
             .slots
             .iter()
@@ -211,6 +224,7 @@ impl Decide {
             stored_faces: self.gallery.people(),
             operating: Some(self.operating.clone()),
             commitment: Some(self.domain.commitment()),
+            refuses_config: self.health.refuses_config(),
         };
         let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
         self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;

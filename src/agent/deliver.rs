@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, error, info, warn};
 
+use crate::agent::health::Health;
 use crate::base::backoff::{Backoff, draw};
 use crate::base::clock::Clock;
 use crate::base::supervise::Stopping;
@@ -26,6 +27,7 @@ pub struct Deliver {
     pub backoff: Backoff,
     /// Where the platform's orders go.
     pub orders: mpsc::Sender<Order>,
+    pub health: Health,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,7 @@ impl Deliver {
                     continue;
                 }
                 Ok(Step::Delivered { next }) => {
+                    self.health.delivered(true);
                     resend_after = next;
                     self.backoff.reset();
                     if failing {
@@ -78,6 +81,7 @@ impl Deliver {
                     };
                     let wait = self.backoff.next(draw()).max(asked.unwrap_or_default());
                     failing = true;
+                    self.health.delivered(false);
                     warn!(error = %failure, wait_ms = wait.as_millis() as u64, "Delivery failed; everything is kept and sent again.");
                     wait
                 }

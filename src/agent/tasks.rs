@@ -10,6 +10,7 @@
 //! | national | task for each connection | 4 messages | the sender connects again |
 //! | fhir | task | one list | cannot: failures wait and try again |
 //! | decide | task | 64 answers | ends the process |
+//! | health, page | task each | 2048 connections | metrics or page stay away; the agent goes on |
 //! | deliver | task | one batch | cannot: failures wait and try again |
 //!
 //! systemd restarts an agent that ended; the journal brings back what it knew.
@@ -28,6 +29,7 @@ use tracing::{info, warn};
 use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::Deliver;
+use crate::agent::health::Health;
 use crate::agent::ward::{self, Ward};
 use crate::agent::ward_ports;
 use crate::agent::ward_thread::{Faces, WardThread};
@@ -60,6 +62,7 @@ use crate::wire::statement::Digests;
 const LOOKS: usize = 8;
 const ANSWERS: usize = 64;
 const ORDERS: usize = 16;
+const END_WAIT: Duration = Duration::from_secs(10);
 
 /// Runs one agent until shutdown.
 ///
@@ -69,6 +72,7 @@ pub async fn run(
     settings: Settings,
     clock: Clock,
     tap: Option<mpsc::Sender<Finding>>,
+    health: Health,
     stopping: Stopping,
 ) -> anyhow::Result<()> {
     let eyes = open_eyes(&settings)?;
@@ -87,9 +91,9 @@ pub async fn run(
     let worker = worker(&settings, eyes, &policy, slots.clone(), clock.clone())?;
     let (vision, looks, answers) = start_vision(worker, &stopping)?;
 
-    let beliefs = ward_ports::start(thread, &settings, &stopping).await?;
+    let (beliefs, ports) = ward_ports::start(thread, &settings, &stopping).await?;
     let written = Arc::new(Notify::new());
-    let orders = start_delivery(keeper.clone(), platform, &written, &clock, &stopping);
+    let orders = start_delivery(keeper.clone(), platform, &written, &clock, &health, &stopping);
 
     let now = clock.now();
     let hello = hello(&settings, &roster, now);
@@ -115,14 +119,22 @@ pub async fn run(
         crops: BTreeMap::new(),
         next_beat: now.mono + settings.heartbeat,
         last_counts: BTreeMap::new(),
+        health: health.clone(),
         clock,
     };
     decide.apply(now, Input::Recall(memories)).await?;
     decide.apply(now, Input::Roster(roster)).await?;
+    health.begun(&settings, &decide.slots);
     let ended = decide.run(stopping).await;
+    // Whoever starts next wants the ports.
+    for port in ports {
+        if tokio::time::timeout(END_WAIT, port).await.is_err() {
+            warn!("A port was not given back in time.");
+        }
+    }
     // The nets must not be running when the process tears the runtime down.
     let joined = tokio::task::spawn_blocking(move || vision.join());
-    if tokio::time::timeout(Duration::from_secs(10), joined).await.is_err() {
+    if tokio::time::timeout(END_WAIT, joined).await.is_err() {
         warn!("The vision thread did not end in time.");
     }
     Ok(ended?)
@@ -134,12 +146,13 @@ fn start_delivery(
     platform: crate::uplink::Platform,
     written: &Arc<Notify>,
     clock: &Clock,
+    health: &Health,
     stopping: &Stopping,
 ) -> mpsc::Receiver<Order> {
     let (ordered, orders) = mpsc::channel(ORDERS);
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
-    let (written, clock) = (written.clone(), clock.clone());
-    let deliver = Deliver { keeper, platform, written, clock, backoff, orders: ordered };
+    let (written, clock, health) = (written.clone(), clock.clone(), health.clone());
+    let deliver = Deliver { keeper, platform, written, clock, backoff, orders: ordered, health };
     supervise::task("deliver", deliver.run(stopping.clone()));
     orders
 }
@@ -333,7 +346,11 @@ pub fn open_camera(camera: &CameraSettings) -> anyhow::Result<Box<dyn Camera>> {
     Ok(Box::new(recorded.map_err(|error| Ending::config(format!("camera {}: {error}", camera.id)))?))
 }
 
-fn start_cameras(
+/// Starts the thread of each camera; where their newest pictures are.
+///
+/// # Errors
+/// Exit 78 with the camera's name.
+pub fn start_cameras(
     settings: &Settings,
     clock: &Clock,
     stopping: &Stopping,

@@ -6,6 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use anyhow::Context;
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tracing::info;
 
 use crate::agent::config::{FhirSettings, Port, Settings, TlsFiles};
@@ -27,7 +28,7 @@ const BELIEFS: usize = 4;
 /// Certificates and tokens are small.
 const MOST_SECRET: u64 = 1024 * 1024;
 
-/// Starts everything; where new beliefs come from.
+/// Starts everything; where new beliefs come from, and the tasks that hold ports until they end.
 ///
 /// # Errors
 /// A port that cannot be bound, certificates that cannot be used: exit 78.
@@ -35,20 +36,23 @@ pub async fn start(
     thread: WardThread,
     settings: &Settings,
     stopping: &Stopping,
-) -> anyhow::Result<mpsc::Receiver<Belief>> {
+) -> anyhow::Result<(mpsc::Receiver<Belief>, Vec<JoinHandle<()>>)> {
     let (letters, messages) = sync_channel(LETTERS);
     let (changed, beliefs) = mpsc::channel(BELIEFS);
+    let mut ports = Vec::new();
     if let Some(port) = &settings.hl7 {
         let listener = listen(&port.listen).await.map_err(Ending::config)?;
         info!(address = port.listen, tls = port.tls.is_some(), "HL7 messages are taken here.");
         let (allow, postbox) = (port.allow.clone(), Postbox(letters.clone()));
-        supervise::task("hl7", mllp::serve(listener, server_config(port)?, allow, postbox, stopping.clone()));
+        let serve = mllp::serve(listener, server_config(port)?, allow, postbox, stopping.clone());
+        ports.push(supervise::task("hl7", serve));
     }
     if let Some(port) = &settings.http {
         let listener = listen(&port.listen).await.map_err(Ending::config)?;
         info!(address = port.listen, tls = port.tls.is_some(), "National messages are taken here.");
         let router = http::router(Postbox(letters.clone()), port.allow.clone());
-        supervise::task("national", server::serve(listener, server_config(port)?, router, stopping.clone()));
+        let serve = server::serve(listener, server_config(port)?, router, stopping.clone());
+        ports.push(supervise::task("national", serve));
     }
     if let Some(fhir) = &settings.fhir {
         start_poll(fhir, &settings.ward, letters.clone(), stopping)?;
@@ -60,7 +64,7 @@ pub async fn start(
         thread.run(&messages, &changed, &stopping);
     })
     .context("cannot start the ward's thread")?;
-    Ok(beliefs)
+    Ok((beliefs, ports))
 }
 
 fn server_config(port: &Port) -> anyhow::Result<Option<Arc<ServerConfig>>> {

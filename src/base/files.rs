@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -38,6 +38,24 @@ pub fn write_owner_only(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     // An older leftover keeps its old mode through `open`.
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed("protect", &beside))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", &beside))?;
+    fs::rename(&beside, path).map_err(failed("put in place", path))?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of", path))
+}
+
+/// Like [`write_owner_only`], with owner and mode of `like`: an edited configuration stays readable for those who could
+/// read it.
+///
+/// # Errors
+/// [`FileError::Io`] with the step that failed.
+pub fn replace(path: &Path, like: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let before = fs::metadata(like).map_err(failed("look at", like))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let beside = path.with_file_name(format!(".{name}.draft"));
+    write_owner_only(&beside, bytes)?;
+    // Only root may give a file away; whoever else writes here owns it already.
+    let _ = std::os::unix::fs::chown(&beside, Some(before.uid()), Some(before.gid()));
+    fs::set_permissions(&beside, before.permissions()).map_err(failed("protect", &beside))?;
     fs::rename(&beside, path).map_err(failed("put in place", path))?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of", path))

@@ -13,5 +13,6 @@ pub mod logging;
 pub mod picture;
 pub mod redact;
 pub mod slot;
+pub mod space;
 pub mod sqlite;
 pub mod supervise;

@@ -4,8 +4,9 @@ use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::base::files::{FileError, read_at_most};
 use crate::base::frame::Picture;
@@ -122,6 +123,21 @@ fn damaged(error: ImageError) -> BadPicture {
 pub fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality).encode(
+        picture.rgb(),
+        picture.width(),
+        picture.height(),
+        image::ExtendedColorType::Rgb8,
+    )?;
+    Ok(bytes)
+}
+
+/// PNG bytes of a picture.
+///
+/// # Errors
+/// When the encoder refuses, which it does only when memory is short.
+pub fn encode_png(picture: &Picture) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes).write_image(
         picture.rgb(),
         picture.width(),
         picture.height(),

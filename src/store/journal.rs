@@ -394,6 +394,7 @@ mod tests {
             rounds_done: 1,
             unsent: 0,
             cameras: vec![],
+            refuses_config: false,
             stored_faces: 0,
             operating: None,
             commitment: None,

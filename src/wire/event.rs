@@ -98,6 +98,9 @@ pub struct Beat {
     /// What binds the draws from the next round on; absent from older agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commitment: Option<Commitment>,
+    /// The configuration on its disk has mistakes; it runs on with the last good one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refuses_config: bool,
     /// How many people's face templates this box holds.
     pub stored_faces: usize,
     /// What the operating point does to the people enrolled here; absent from older agents.

@@ -5,12 +5,14 @@ mod calibrate;
 mod config;
 mod demo;
 mod device;
+mod doctor;
 mod enrol;
 mod eval;
 mod look;
 mod roster;
 mod run;
 mod verify;
+mod zones;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -40,8 +42,12 @@ enum Command {
     Run(run::Run),
     /// 配置 · checks, explains and writes configuration files.
     Config(config::Config),
+    /// 体检 · looks at everything this terminal needs and says what to do next.
+    Doctor(doctor::Doctor),
     /// 检查配置、名册与模型 · configuration, roster and models together.
     Check(run::Check),
+    /// 床位区域 · gives a link to the page on which bed zones are drawn on a live picture.
+    Zones(zones::Zones),
     /// 名册 · what is believed of the ward and why; takes rosters and HL7 messages.
     Roster(roster::Roster),
     /// 人脸登记 · enrols the people of the roster from their reference pictures.
@@ -95,7 +101,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Demo(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Config(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Zones(command) => command.run(),
         Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),
         Command::Calibrate(command) => command.run(),

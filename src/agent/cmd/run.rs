@@ -2,35 +2,103 @@
 
 use std::path::PathBuf;
 
+use tracing::info;
+
+use crate::agent::cmd::config::Which;
+use crate::agent::cmd::zones::serve_page;
 use crate::agent::cmd::{interrupted, say, tokio};
-use crate::agent::{config, tasks};
+use crate::agent::config::{self, Above, Settings};
+use crate::agent::health::{self, Health};
+use crate::agent::reload::Follower;
+use crate::agent::tasks;
+use crate::agent::zones::ZoneDesk;
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
-use crate::base::supervise;
+use crate::base::supervise::{self, Stopping};
 use crate::hospital::roster_file;
+use crate::net::server;
 
 #[derive(clap::Args)]
 pub struct Run {
-    /// Configuration file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/bedcheck/config.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Run {
     pub fn run(self) -> anyhow::Result<Code> {
-        let settings = config::read(&self.config).map_err(Ending::config)?;
-        let (stop, stopping) = supervise::shutdown();
-        tokio()?.block_on(async {
-            let agent = tasks::run(settings, Clock::system(), None, stopping);
-            tokio::pin!(agent);
-            ::tokio::select! {
-                ended = &mut agent => return ended,
-                () = interrupted() => {}
-            }
-            stop.fire();
-            agent.await
-        })?;
+        let settings = self.which.read().map_err(Ending::config)?;
+        tokio()?.block_on(async { Agent::new(self.which, settings)?.run().await })?;
         Ok(Code::Fine)
+    }
+}
+
+/// The agent through all its configurations.
+struct Agent {
+    clock: Clock,
+    health: Health,
+    follower: Follower,
+    settings: Settings,
+    config: PathBuf,
+    above: Above,
+}
+
+impl Agent {
+    fn new(which: Which, settings: Settings) -> anyhow::Result<Agent> {
+        let clock = Clock::system();
+        let health = Health::new(clock.clone());
+        let above = which.above();
+        let config = which.config;
+        let follower = Follower::new(config.clone(), above.clone(), clock.clone(), health.clone());
+        Ok(Agent { clock, health, follower: follower?, settings, config, above })
+    }
+
+    async fn run(mut self) -> anyhow::Result<()> {
+        // Held until the end: the local ports serve through every change.
+        let (_stop, stopping) = supervise::shutdown();
+        self.serve(stopping).await?;
+        self.follower.accept(&self.settings, &[]);
+        let interrupted = interrupted();
+        ::tokio::pin!(interrupted);
+        let mut former: Option<Settings> = None;
+        loop {
+            let (stop, stopping) = supervise::shutdown();
+            let (clock, health) = (self.clock.clone(), self.health.clone());
+            let agent = tasks::run(self.settings.clone(), clock, None, health, stopping);
+            ::tokio::pin!(agent);
+            let next = ::tokio::select! {
+                ended = &mut agent => match (ended, former.take()) {
+                    (Err(error), Some(good)) if !self.health.is_running() => {
+                        self.follower.refuse(&good, vec![format!("{error:#}")]);
+                        self.settings = good;
+                        continue;
+                    }
+                    (ended, _) => return ended,
+                },
+                () = &mut interrupted => None,
+                next = self.follower.changed(&self.settings) => Some(next),
+            };
+            stop.fire();
+            agent.await?;
+            let Some(next) = next else { return Ok(()) };
+            self.health.pauses();
+            former = Some(std::mem::replace(&mut self.settings, next));
+        }
+    }
+
+    async fn serve(&self, stopping: Stopping) -> anyhow::Result<()> {
+        if let Some(address) = &self.settings.health {
+            let listener = server::listen(address).await.map_err(Ending::config)?;
+            info!(address = %listener.local_addr()?, "Metrics are served here.");
+            let router = health::router(self.health.clone());
+            supervise::task("health", server::serve(listener, None, router, stopping.clone()));
+        }
+        if let Some(address) = &self.settings.page {
+            let (health, clock) = (self.health.clone(), self.clock.clone());
+            let desk = ZoneDesk { config: self.config.clone(), above: self.above.clone(), health, clock };
+            let address = serve_page(desk, &self.settings, address, stopping).await?;
+            info!(%address, "The local page is served here; `bedcheck zones` gives a link to it.");
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 //! to refresh.
 
 use crate::agent::config::kinds::Kind;
-use crate::agent::config::{bed, camera, general, legal, liveness, matching, patrol, sources, ward};
+use crate::agent::config::{bed, camera, general, legal, liveness, local, matching, patrol, sources, ward};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,14 @@ pub const ROOT: &[Key] = &[
     key("match", Kind::Table(matching::KEYS), Default(""), "人脸比对", "comparing faces"),
     key("patrol", Kind::Table(patrol::KEYS), Default(""), "智慧巡查", "rounds"),
     key("liveness", Kind::Table(liveness::KEYS), Default(""), "活体判断", "signs of life"),
+    key(
+        "health",
+        Kind::Table(local::HEALTH),
+        Optional(""),
+        "本机指标与健康状态，供监控系统抓取",
+        "metrics and health on this machine, for a monitoring system",
+    ),
+    key("page", Kind::Table(local::PAGE), Optional(""), "本机页面", "the page on this machine"),
     key(
         "camera",
         Kind::Tables { keys: camera::KEYS, most: 64 },

@@ -1,6 +1,7 @@
 //! Where configuration comes from, lowest first: what is built in, `config.toml`, `conf.d/*.toml` beside it by name,
 //! variables `BEDCHECK_…`, `--set KEY=VALUE`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::agent::config::check::Complaints;
@@ -24,6 +25,8 @@ pub struct Above {
     pub variables: Vec<(String, String)>,
     /// Key and value of each `--set`.
     pub flags: Vec<(String, String)>,
+    /// What a file would hold that is checked before it is written.
+    pub drafts: BTreeMap<PathBuf, String>,
 }
 
 impl Above {
@@ -33,7 +36,7 @@ impl Above {
             let name = name.into_string().ok().filter(|name| name.starts_with("BEDCHECK_"))?;
             Some((name, value.to_string_lossy().into_owned()))
         });
-        Above { variables: ours.collect(), flags: Vec::new() }
+        Above { variables: ours.collect(), ..Above::default() }
     }
 }
 
@@ -42,11 +45,17 @@ impl Above {
 /// # Errors
 /// [`FileError`] when a file cannot be read at all.
 pub fn load(path: &Path, above: &Above, complaints: &mut Complaints) -> Result<(Table, bool), FileError> {
-    let source = Source::file(path, complaints)?;
+    let read = |file: &Path, complaints: &mut Complaints| match above.drafts.get(file) {
+        Some(text) => {
+            Ok(complaints.add_source(Source { kind: SourceKind::File(file.to_owned()), text: text.clone() }))
+        }
+        None => Source::file(file, complaints),
+    };
+    let source = read(path, complaints)?;
     let before = complaints.len();
     let mut tree = syntax::parse(source, complaints);
-    for file in files_beside(path)? {
-        let source = Source::file(&file, complaints)?;
+    for file in files(path).iter().skip(1) {
+        let source = read(file, complaints)?;
         tree.overlay(syntax::parse(source, complaints));
     }
     let is_partial = complaints.len() > before;
@@ -65,10 +74,10 @@ pub fn load(path: &Path, above: &Above, complaints: &mut Complaints) -> Result<(
     Ok((tree, is_partial))
 }
 
-/// `conf.d/*.toml` beside the file, by name.
-fn files_beside(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+/// The file, then `conf.d/*.toml` beside it, by name.
+pub fn files(path: &Path) -> Vec<PathBuf> {
     let folder = path.with_file_name("conf.d");
-    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let Ok(entries) = std::fs::read_dir(&folder) else { return vec![path.to_owned()] };
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
@@ -77,7 +86,8 @@ fn files_beside(path: &Path) -> Result<Vec<PathBuf>, FileError> {
         .take(MOST_FILES)
         .collect();
     files.sort();
-    Ok(files)
+    files.insert(0, path.to_owned());
+    files
 }
 
 fn put(tree: &mut Table, kind: SourceKind, text: &str, key: Option<String>, complaints: &mut Complaints) {

@@ -10,13 +10,15 @@
 pub mod bed;
 pub mod camera;
 pub mod check;
+pub mod edit;
 pub mod explain;
 mod general;
 pub mod keys;
 pub mod kinds;
-mod layers;
+pub mod layers;
 pub mod legal;
 mod liveness;
+mod local;
 mod matching;
 mod patrol;
 pub mod schema;
@@ -42,7 +44,7 @@ use crate::agent::config::legal::Legal;
 pub use crate::agent::config::sources::{FhirSettings, Port, TlsFiles};
 use crate::agent::config::walk::{Fields, Walk};
 use crate::agent::ward_thread::Files;
-use crate::base::files::FileError;
+use crate::base::files::{FileError, read_at_most, sha256_hex};
 use crate::base::ids::{BedId, CameraId, WardId};
 use crate::domain::policy::{FaceRule, Policy};
 
@@ -86,7 +88,7 @@ pub enum EvidencePolicy {
 }
 
 /// Everything the agent needs, checked. The thresholds join in [`Settings::policy`] from the pack.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub mode: Mode,
     pub state: PathBuf,
@@ -105,6 +107,10 @@ pub struct Settings {
     pub http: Option<Port>,
     pub fhir: Option<FhirSettings>,
     pub legal: Legal,
+    /// Where metrics are served.
+    pub health: Option<String>,
+    /// Where the local page is served.
+    pub page: Option<String>,
     patrol: Policy,
 }
 
@@ -115,6 +121,17 @@ pub struct Settings {
 /// [`ConfigError`] with every complaint, each with file, line and column.
 pub fn read(path: &Path) -> Result<Settings, ConfigError> {
     read_below(path, &Above::environment())
+}
+
+/// Tells whether any of the files changed.
+pub fn fingerprint(path: &Path) -> String {
+    let mut all = Vec::new();
+    for file in layers::files(path) {
+        all.extend_from_slice(file.as_os_str().as_encoded_bytes());
+        // A file that cannot be read now is like one that is not there.
+        all.extend(read_at_most(&file, source::MOST_BYTES).unwrap_or_default());
+    }
+    sha256_hex(&all)
 }
 
 /// The same with other variables and flags above the files.
@@ -146,6 +163,8 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         liveness::read(liveness, &cameras, &mut policy);
         patrol::check_together(patrol, liveness, &policy, beds.len(), found);
     }
+    let health = local::read(fields.table("health"), found);
+    let page = local::read(fields.table("page"), found);
     let ward = fields.table("ward")?;
     Some(Settings {
         mode: fields.read("mode")?,
@@ -164,6 +183,8 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         http: fields.table("http").and_then(|port| sources::port(port, base, found)),
         fhir: fields.table("fhir").and_then(|fhir| sources::fhir(fhir, base, found)),
         legal: fields.table("legal").and_then(legal::read)?,
+        health,
+        page,
         patrol: policy,
     })
 }

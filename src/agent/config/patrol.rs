@@ -107,10 +107,9 @@ pub const KEYS: &[Key] = &[
 pub fn read(fields: &Fields, policy: &mut Policy) {
     policy.round_every = fields.span("every").unwrap_or(policy.round_every);
     policy.round_jitter = fields.number("jitter").unwrap_or(policy.round_jitter);
-    let windows = fields.list("windows").filter_map(|meant| match meant {
-        Meant::Text(text) => Window::parse(text),
+    let windows = fields.list("windows").filter_map(|meant| {
         // The kind lets nothing else through.
-        _ => None,
+        if let Meant::Text(text) = meant { Window::parse(text) } else { None }
     });
     policy.windows = windows.collect();
     policy.sample = fields.number("sample").unwrap_or(policy.sample);

@@ -7,7 +7,7 @@ use crate::agent::config::check::Complaints;
 use crate::base::files::{FileError, read_at_most};
 
 /// Largest configuration file.
-const MOST_BYTES: u64 = 1024 * 1024;
+pub const MOST_BYTES: u64 = 1024 * 1024;
 
 /// One text that configuration was read from.
 #[derive(Clone, Debug)]

@@ -13,6 +13,13 @@ use crate::agent::config::kinds::{Kind, nearest};
 use crate::agent::config::source::Place;
 use crate::agent::config::tree::{Node, Table, Value};
 
+/// Names under which people write secrets, and what they are told.
+const SECRETS: [&str; 7] = ["password", "passwd", "pwd", "secret", "token", "密码", "口令"];
+const NO_SECRETS: (&str, &str) = (
+    "密码不写在配置里：请放进仅属主可读的文件，用 …_file 指出",
+    "secrets never stand here: put it into an owner-only file and name that with a …_file key",
+);
+
 /// A value as meant.
 #[derive(Clone, Debug)]
 pub enum Meant {
@@ -147,13 +154,19 @@ impl Walk<'_> {
             .map(|(path, _)| path)
             .filter(|full| full.rsplit('.').next() == Some(name))
             .collect();
-        let (chinese, english) = if let Some(meant) = nearest(name, keys.iter().map(|key| key.name)) {
+        let lower = name.to_lowercase();
+        let (chinese, english) = if SECRETS.iter().any(|word| lower.contains(word)) {
+            let (chinese, english) = NO_SECRETS;
+            (chinese.to_owned(), english.to_owned())
+        } else if let Some(meant) = nearest(name, keys.iter().map(|key| key.name)) {
             (format!("是否想写 {meant}？"), format!("did you mean {meant}?"))
-        } else if let Some(full) = elsewhere.first() {
-            let at = full
-                .rsplit_once('.')
-                .map_or("文件开头 the top".to_owned(), |(table, _)| format!("[{table}]"));
-            (format!("它应写在 {at} 中"), format!("it belongs to {at}"))
+        } else if !elsewhere.is_empty() {
+            let table = |full: &String| match full.rsplit_once('.') {
+                Some((table, _)) => format!("[{table}]"),
+                None => "文件开头 the top".to_owned(),
+            };
+            let at: Vec<String> = elsewhere.iter().map(table).collect();
+            (format!("它应写在 {} 中", at.join("、")), format!("it belongs to {}", at.join(" or ")))
         } else {
             let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
             (format!("这里可用的有 {}", names.join("、")), format!("known here are {}", names.join(", ")))
@@ -168,11 +181,14 @@ impl Walk<'_> {
 
 fn missing(key: &Key, kind: Kind, path: &str, example: &str) -> (String, String) {
     let name = key.name;
-    let written = match kind {
-        Kind::Table(_) => format!("[{name}]"),
-        Kind::Tables { .. } => format!("[[{name}]]"),
-        _ if kind.takes_text() => format!("{name} = {example:?}"),
-        _ => format!("{name} = {example}"),
+    let written = if let Kind::Table(_) = kind {
+        format!("[{name}]")
+    } else if let Kind::Tables { .. } = kind {
+        format!("[[{name}]]")
+    } else if kind.takes_text() {
+        format!("{name} = {example:?}")
+    } else {
+        format!("{name} = {example}")
     };
     (
         format!("缺少 {path}{name}（{}），例如 {written}", key.chinese),

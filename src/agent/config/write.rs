@@ -27,14 +27,14 @@ const HEAD: &str = "\
 pub fn commented(said: &Table, unsaid: Unsaid) -> String {
     let mut text = HEAD.to_owned();
     for key in ROOT {
-        match key.kind {
-            Kind::Table(keys) => section(&mut text, key, keys, said, unsaid),
-            Kind::Tables { keys, .. } => sections(&mut text, key, keys, said, unsaid),
-            _ => {
-                text.push('\n');
-                explained(&mut text, key);
-                line(&mut text, key, said.value(key.name), unsaid, false);
-            }
+        if let Kind::Table(keys) = key.kind {
+            section(&mut text, key, keys, said, unsaid);
+        } else if let Kind::Tables { keys, .. } = key.kind {
+            sections(&mut text, key, keys, said, unsaid);
+        } else {
+            text.push('\n');
+            explained(&mut text, key);
+            line(&mut text, key, said.value(key.name), unsaid, false);
         }
     }
     text
@@ -102,18 +102,16 @@ fn line(text: &mut String, key: &Key, value: Option<&Value>, unsaid: Unsaid, is_
 
 /// The value of the table of keys, as TOML.
 pub fn example(key: &Key) -> String {
-    match key.kind {
-        Kind::Table(keys) => {
-            let shown = keys.iter().filter(|key| !matches!(key.need, Need::Optional(_)));
-            let parts: Vec<String> = shown.map(|key| format!("{} = {}", key.name, example(key))).collect();
-            format!("{{ {} }}", parts.join(", "))
-        }
-        Kind::Tables { .. } => "[]".to_owned(),
-        kind => {
-            let (Need::Required(text) | Need::Default(text) | Need::Optional(text)) = key.need;
-            written(&kind.value_of(text, &Place::head(0)))
-        }
+    if let Kind::Table(keys) = key.kind {
+        let shown = keys.iter().filter(|key| !matches!(key.need, Need::Optional(_)));
+        let parts: Vec<String> = shown.map(|key| format!("{} = {}", key.name, example(key))).collect();
+        return format!("{{ {} }}", parts.join(", "));
     }
+    if let Kind::Tables { .. } = key.kind {
+        return "[]".to_owned();
+    }
+    let (Need::Required(text) | Need::Default(text) | Need::Optional(text)) = key.need;
+    written(&key.kind.value_of(text, &Place::head(0)))
 }
 
 /// A value as TOML on one line.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::agent::cmd::{assets, interrupted, tokio};
 use crate::agent::enrol_roster::enrol_roster;
+use crate::agent::health::Health;
 use crate::agent::{config, identity, tasks};
 use crate::base::clock::{Clock, Mono, Wall};
 use crate::base::exit::{Code, Ending};
@@ -79,7 +80,8 @@ impl Demo {
         show.step(5, &format!("巡查 {beds} 张床，三轮（小时缩为秒）· three rounds over {beds} beds, hours shortened to seconds"));
         let (stop, stopping) = supervise::shutdown();
         let (tap, findings) = mpsc::channel(1024);
-        let agent = tasks::run(settings, clock.clone(), Some(tap), stopping);
+        let health = Health::new(clock.clone());
+        let agent = tasks::run(settings, clock.clone(), Some(tap), health, stopping);
         tokio::pin!(agent);
         let dashboard = platform.addresses.dashboard.clone();
         let limit = pace.round * (ROUNDS + MORE_ROUNDS + 2) as u32 + PATIENCE;
