@@ -37,7 +37,7 @@ use crate::base::picture;
 use crate::base::slot::Slot;
 use crate::base::supervise::{self, Stopping};
 use crate::capture::recorded::Recorded;
-use crate::capture::{Camera, film};
+use crate::capture::{Camera, Filming, film};
 use crate::domain::operating::{AtSite, at_site};
 use crate::domain::order::Order;
 use crate::domain::policy::Policy;
@@ -346,8 +346,10 @@ fn start_cameras(
         let mut source = open_camera(camera)?;
         let slot = Slot::default();
         slots.insert(camera.id.clone(), slot.clone());
-        let (id, clock, stopping) = (camera.id.clone(), clock.clone(), stopping.clone());
-        supervise::thread("camera", move || film(source.as_mut(), &id, &slot, &clock, &stopping))?;
+        let identities = Some(settings.state.join("cameras"));
+        let filming = Filming { id: camera.id.clone(), slot, clock: clock.clone(), identities };
+        let stopping = stopping.clone();
+        supervise::thread("camera", move || film(source.as_mut(), &filming, &stopping))?;
     }
     Ok(slots)
 }

@@ -22,6 +22,7 @@ use crate::base::exit::{Code, Ending};
 use crate::base::files::write_owner_only;
 use crate::base::ids::{DeviceId, WardId};
 use crate::base::supervise;
+use crate::capture::Attention;
 use crate::domain::Finding;
 use crate::vision::eyes::Eyes;
 use crate::vision::watch::Watch;
@@ -153,7 +154,7 @@ impl Demo {
 fn one_frame(settings: &config::Settings, eyes: &mut Eyes, clock: &Clock) -> anyhow::Result<Duration> {
     const FRAMES: u32 = 6;
     let (camera, bed) = (&settings.cameras[0], &settings.beds[0]);
-    let picture = tasks::open_camera(camera)?.next_picture()?;
+    let picture = tasks::open_camera(camera)?.next_picture(&Attention::full(clock))?;
     let zone =
         picture.cut(bed.zone).ok_or_else(|| anyhow::anyhow!("the first bed lies outside its picture"))?;
     let mut watch = Watch::default();
