@@ -8,11 +8,12 @@ use tracing::{info, warn};
 use crate::base::backoff::{Backoff, draw};
 use crate::base::clock::Clock;
 use crate::base::files::{make_owner_only_folder, read_at_most, write_owner_only};
-use crate::base::frame::{Frame, Picture};
+use crate::base::frame::{Frame, Picture, Tamper};
 use crate::base::health::{CameraHealth, Words};
 use crate::base::ids::CameraId;
 use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
+use crate::capture::tamper::Watch;
 use crate::capture::{Attention, Camera, CameraError};
 
 /// What a camera's thread is given.
@@ -29,7 +30,7 @@ const MOST_IDENTITY: u64 = 4096;
 
 /// Films until shutdown.
 pub fn film(camera: &mut dyn Camera, filming: &Filming, stopping: &Stopping) {
-    let mut films = Films { filming, number: 0, failing: false, health: CameraHealth::default() };
+    let mut films = Films::new(filming);
     let attention = Attention::of(&filming.slot, &filming.clock);
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
     while !stopping.has_begun() {
@@ -52,9 +53,14 @@ struct Films<'a> {
     number: u64,
     failing: bool,
     health: CameraHealth,
+    watch: Watch,
 }
 
-impl Films<'_> {
+impl<'a> Films<'a> {
+    fn new(filming: &'a Filming) -> Films<'a> {
+        Films { filming, number: 0, failing: false, health: CameraHealth::default(), watch: Watch::default() }
+    }
+
     fn show(&mut self, camera: &dyn Camera, picture: Picture) {
         let Filming { id, slot, clock, .. } = self.filming;
         if self.failing {
@@ -63,7 +69,11 @@ impl Films<'_> {
         }
         self.number += 1;
         let (taken, origin) = (clock.now(), camera.origin());
-        let tamper = camera.tamper();
+        let seen = self.watch.take(&picture, taken, origin);
+        let tamper = camera.tamper().or(seen);
+        if tamper != self.health.tamper {
+            warn!(camera = %id, tamper = tamper.map(Tamper::name), "What keeps the camera from showing its ward has changed.");
+        }
         let identity = camera.identity();
         let mut remarks: Vec<Words> = camera.remark().into_iter().collect();
         if let Some(identity) = &identity {
@@ -157,8 +167,7 @@ mod tests {
             clock: Clock::system(),
             identities: Some(folder.path().join("cameras")),
         };
-        let films =
-            |identity: &str| Films { filming: &filming, number: 0, failing: false, health: CameraHealth::default() }.stranger(identity);
+        let films = |identity: &str| Films::new(&filming).stranger(identity);
         assert_eq!(films("uvcvideo serial 17"), None);
         assert_eq!(films("uvcvideo serial 17"), None);
         let complaint = films("uvcvideo serial 99").unwrap();
