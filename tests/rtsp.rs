@@ -54,7 +54,9 @@ fn server(fault: Option<Fault>, with_login: bool) -> Server {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = supervise::shutdown();
-    runtime.block_on(async { supervise::task("server", serve(listener, Program { clip, login, fault }, stopping)) });
+    runtime.block_on(async {
+        supervise::task("server", serve(listener, Program { clip, login, fault }, stopping))
+    });
     Server { address, _stop: stop, _runtime: runtime }
 }
 
@@ -137,7 +139,10 @@ fn answers_to_other_questions_and_other_protocols_are_refused() {
     for fault in [Fault::WrongCseq, Fault::Nonsense] {
         let error = failure(fault);
         assert!(
-            matches!(error, CameraError::Protocol { .. } | CameraError::Unreachable { .. } | CameraError::Stalled { .. }),
+            matches!(
+                error,
+                CameraError::Protocol { .. } | CameraError::Unreachable { .. } | CameraError::Stalled { .. }
+            ),
             "{fault:?}: {error}"
         );
     }
@@ -148,7 +153,10 @@ fn silence_and_endless_headers_have_an_end() {
     for fault in [Fault::Mute, Fault::Endless] {
         let error = failure(fault);
         assert!(
-            matches!(error, CameraError::Protocol { .. } | CameraError::Unreachable { .. } | CameraError::Stalled { .. }),
+            matches!(
+                error,
+                CameraError::Protocol { .. } | CameraError::Unreachable { .. } | CameraError::Stalled { .. }
+            ),
             "{fault:?}: {error}"
         );
     }
@@ -192,7 +200,9 @@ impl Gstreamer {
             probe.status().is_ok_and(|status| status.success())
         });
         let Some(python) = python else {
-            eprintln!("SKIPPED {test}: GStreamer's RTSP server is not installed; tests/rtsp/install brings it");
+            eprintln!(
+                "SKIPPED {test}: GStreamer's RTSP server is not installed; tests/rtsp/install brings it"
+            );
             return None;
         };
         let mut child =
@@ -239,7 +249,8 @@ fn gstreamer_with_b_frames_is_decoded_in_both_ways_and_stays_one_camera() {
 
 #[test]
 fn gstreamer_asks_for_a_digest_login() {
-    let Some(server) = Gstreamer::start("gstreamer_asks_for_a_digest_login", &["--login", "viewer:secret"]) else {
+    let Some(server) = Gstreamer::start("gstreamer_asks_for_a_digest_login", &["--login", "viewer:secret"])
+    else {
         return;
     };
     assert!(server.camera(Some("secret")).next_picture(&watched()).is_ok());

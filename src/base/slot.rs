@@ -30,8 +30,11 @@ impl Slot {
     pub fn newer_than(&self, after: Mono, patience: Duration) -> Option<Frame> {
         let guard = self.0.frame.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = |frame: &mut Option<Frame>| frame.as_ref().is_none_or(|frame| frame.taken.mono <= after);
-        let (guard, _) =
-            self.0.arrived.wait_timeout_while(guard, patience, is_old).unwrap_or_else(PoisonError::into_inner);
+        let (guard, _) = self
+            .0
+            .arrived
+            .wait_timeout_while(guard, patience, is_old)
+            .unwrap_or_else(PoisonError::into_inner);
         guard.as_ref().filter(|frame| frame.taken.mono > after).cloned()
     }
 

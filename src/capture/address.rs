@@ -20,7 +20,9 @@ pub enum BadAddress {
     Unreadable(String),
     #[error("the scheme {found:?} is not possible here; use {wanted}")]
     Scheme { found: String, wanted: &'static str },
-    #[error("there is a password in the address; put it into a file of its own and name that as password_file")]
+    #[error(
+        "there is a password in the address; put it into a file of its own and name that as password_file"
+    )]
     Password,
     #[error("there is a user name but no password; name its file as password_file")]
     NoPassword,

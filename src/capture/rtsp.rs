@@ -81,10 +81,9 @@ impl Camera for Rtsp {
         let result = runtime.block_on(async {
             if stream.is_none() {
                 let opening = timeout(OPEN_WITHIN, Stream::open(address, attention.now()));
-                let opened = opening.await.map_err(|_| CameraError::Stalled {
-                    place: address.place(),
-                    after: OPEN_WITHIN,
-                })??;
+                let opened = opening
+                    .await
+                    .map_err(|_| CameraError::Stalled { place: address.place(), after: OPEN_WITHIN })??;
                 *stream = Some(opened);
             }
             match stream {
@@ -308,7 +307,8 @@ fn failure(address: &Address, error: &retina::Error) -> CameraError {
     }
     let text = error.to_string();
     let cause = text.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
-    if error.status_code().is_none() && (text.starts_with("Unable to connect") || text.starts_with("Error reading"))
+    if error.status_code().is_none()
+        && (text.starts_with("Unable to connect") || text.starts_with("Error reading"))
     {
         return CameraError::Unreachable { place, cause };
     }

@@ -53,11 +53,10 @@ impl Clip {
         }
         let (width, height) = (first.width(), first.height());
         let config = EncoderConfig::new()
-            .rate_control_mode(RateControlMode::Quality)
-            .max_frame_rate(FrameRate::from_hz(fps))
-            // Fine enough that breath and blinks survive: they are half a pixel and one frame.
+            // Constant quality, fine enough that breath and blinks survive: they are half a pixel and one frame.
+            .rate_control_mode(RateControlMode::Off)
             .qp(QpRange::new(16, 24))
-            .skip_frames(false)
+            .max_frame_rate(FrameRate::from_hz(fps))
             .scene_change_detect(false)
             .intra_frame_period(IntraFramePeriod::from_num_frames(keyframe_every.max(1)));
         let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)?;
@@ -72,8 +71,7 @@ impl Clip {
             if (w, h) != (width, height) || w % 2 != 0 || h % 2 != 0 {
                 return Err(ClipError::Size(number + 1));
             }
-            let yuv =
-                YUVBuffer::from_rgb8_source(RgbSliceU8::new(picture.rgb(), (w as usize, h as usize)));
+            let yuv = YUVBuffer::from_rgb8_source(RgbSliceU8::new(picture.rgb(), (w as usize, h as usize)));
             let bytes = encoder.encode(&yuv)?.to_vec();
             clip.take(&bytes);
         }

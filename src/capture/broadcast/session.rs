@@ -112,7 +112,10 @@ async fn answer(
         Some(Fault::Nonsense) => "HTTP/1.1 418 I am a teapot\r\n\r\n".to_owned(),
         Some(Fault::Endless) => format!("RTSP/1.0 200 OK\r\nX: {}", "x".repeat(1 << 20)),
         _other if !allowed(program, request, nonce) => {
-            format!("RTSP/1.0 401 Unauthorized\r\nCSeq: {cseq}\r\nWWW-Authenticate: {}\r\n\r\n", message::challenge(nonce))
+            format!(
+                "RTSP/1.0 401 Unauthorized\r\nCSeq: {cseq}\r\nWWW-Authenticate: {}\r\n\r\n",
+                message::challenge(nonce)
+            )
         }
         _other => format!("RTSP/1.0 200 OK\r\nCSeq: {cseq}\r\n"),
     };
@@ -136,9 +139,8 @@ fn details(program: &Program, request: &Request) -> String {
         "SETUP" => {
             format!("Session: {SESSION};timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n")
         }
-        "OPTIONS" => {
-            "Public: OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, SET_PARAMETER, TEARDOWN\r\n\r\n".to_owned()
-        }
+        "OPTIONS" => "Public: OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, SET_PARAMETER, TEARDOWN\r\n\r\n"
+            .to_owned(),
         _other => format!("Session: {SESSION}\r\n\r\n"),
     }
 }
