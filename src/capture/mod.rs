@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`recorded`] | a folder of pictures or a `.mjpeg` file, in a loop |
 //! | [`rtsp`] | an IP camera: keyframes for the patrol, every frame while somebody watches |
+//! | [`snapshot`] | asked over HTTP for each picture |
 //! | `usb` | on a USB port, through nokhwa (feature `usb`) |
 //!
 //! [`broadcast`] is the other end: it plays a recording as an IP camera would.
@@ -15,6 +16,7 @@ pub mod film;
 pub mod h264;
 pub mod recorded;
 pub mod rtsp;
+pub mod snapshot;
 pub mod tamper;
 #[cfg(feature = "usb")]
 pub mod usb;
