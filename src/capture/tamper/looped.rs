@@ -15,15 +15,17 @@ const MOST_LOOKS: usize = 300;
 const SIDE: usize = 2;
 const POINTS: usize = CELLS / (SIDE * SIDE);
 /// Likeness from which a look counts as seen before.
-const ALIKE: f32 = 0.6;
+const ALIKE: f32 = 0.45;
 /// So many looks in a row must be alike at the same distance.
 const IN_A_ROW: u32 = 8;
 /// Looks before the average is one.
 const LEARNT: u32 = 12;
 /// Below so many grey levels there is no noise to compare.
 const LEAST_NOISE: f32 = 0.02;
+/// So many times the noise away from the average is another scene: noise alone takes the middle point 0.8 times.
+const SCENE: f32 = 3.0;
 /// A cell that varies by so much more than the middle one moves.
-const MOVING: f32 = 4.0;
+const MOVING: f32 = 2.0;
 
 /// What came before.
 pub struct Looped {
@@ -70,6 +72,10 @@ impl Looped {
 
     fn compare(&mut self, points: &[f32]) {
         self.looks = self.looks.saturating_add(1);
+        if self.looks == 1 {
+            self.average = points.to_vec();
+            return;
+        }
         let weight = (1.0 / self.looks as f32).max(0.02);
         let mut apart = vec![0.0; POINTS];
         for (at, value) in points.iter().enumerate() {
@@ -79,6 +85,11 @@ impl Looped {
             self.variance[at] += (difference * difference - self.variance[at]) * weight;
         }
         if self.looks < LEARNT {
+            return;
+        }
+        if self.is_another_scene(&apart) {
+            // What differs from the former average is the same in every look from now on; that is no loop.
+            *self = Looped { last: self.last, ..Looped::default() };
             return;
         }
         let Some(signature) = self.signature(&apart) else {
@@ -100,24 +111,34 @@ impl Looped {
         }
     }
 
+    /// Whether the middle point is farther from its average than noise takes it.
+    fn is_another_scene(&self, apart: &[f32]) -> bool {
+        let noise = middle(self.variance.clone()).sqrt().max(LEAST_NOISE);
+        middle(fine(apart).into_iter().map(f32::abs).collect()) > SCENE * noise
+    }
+
     /// The noise of one look; `None` where there is too little of it.
     fn signature(&self, apart: &[f32]) -> Option<Vec<i8>> {
-        let mut sorted = self.variance.clone();
-        let (_, middle, _) = sorted.select_nth_unstable_by(POINTS / 2, f32::total_cmp);
-        let (middle, border) = (*middle, *middle * MOVING);
+        let middle = middle(self.variance.clone());
+        let border = middle * MOVING;
         if middle.sqrt() < LEAST_NOISE {
             return None;
         }
-        let is_still = |at: usize| self.variance[at] <= border;
-        // Lamps flicker: what all neighbours share is no noise of the sensor.
+        // Lamps flicker: what all neighbours share is no noise of the sensor. Each point counts in its own measure, or the
+        // few that move would outweigh the many that do not.
         let fine = fine(apart);
-        let scale = 40.0 / middle.sqrt();
-        Some(
-            (0..POINTS)
-                .map(|at| if is_still(at) { (fine[at] * scale).clamp(-127.0, 127.0) as i8 } else { 0 })
-                .collect(),
-        )
+        let point = |at: usize| {
+            let variance = self.variance[at];
+            let is_still = variance <= border && variance > 0.0;
+            if is_still { (fine[at] / variance.sqrt() * 32.0).clamp(-80.0, 80.0) as i8 } else { 0 }
+        };
+        Some((0..POINTS).map(point).collect())
     }
+}
+
+fn middle(mut values: Vec<f32>) -> f32 {
+    let (_, middle, _) = values.select_nth_unstable_by(POINTS / 2, f32::total_cmp);
+    *middle
 }
 
 fn points(luma: &[f32]) -> Vec<f32> {

@@ -156,5 +156,10 @@ impl Watch {
     }
 }
 
+/// Mean grey value of a picture, 0 to 255.
+pub fn brightness(picture: &Picture) -> f32 {
+    Look::of(picture).mean
+}
+
 #[cfg(test)]
 mod tests;
