@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// What a camera asks for. Neither part is ever printed: with a default password the user name is half of the secret.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Login {
     user: Zeroizing<String>,
     password: Zeroizing<String>,

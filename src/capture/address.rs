@@ -7,7 +7,7 @@ use reqwest::Url;
 use crate::base::login::Login;
 
 /// Address and login of a network camera.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Address {
     url: Url,
     login: Option<Login>,

@@ -26,6 +26,8 @@ pub enum Need {
     Default(&'static str),
     /// Nothing is meant; the text is an example.
     Optional(&'static str),
+    /// One of several must be there, which the section's reader checks; the text is what the example says.
+    Either(&'static str),
 }
 
 /// Shortens the tables.

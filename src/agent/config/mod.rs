@@ -22,6 +22,7 @@ mod matching;
 mod patrol;
 pub mod schema;
 pub mod source;
+pub mod source_of_pictures;
 pub mod syntax;
 pub mod tree;
 mod walk;
@@ -40,6 +41,7 @@ use crate::agent::config::check::Complaints;
 pub use crate::agent::config::hl7::Hl7Settings;
 pub use crate::agent::config::layers::Above;
 use crate::agent::config::legal::Legal;
+pub use crate::agent::config::source_of_pictures::Source;
 use crate::agent::config::walk::{Fields, Walk};
 use crate::base::files::FileError;
 use crate::base::ids::{BedId, CameraId, WardId};
@@ -119,7 +121,8 @@ pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
     let mut complaints = Complaints::default();
     let (tree, is_partial) = layers::load(path, above, &mut complaints)?;
     let fields = Walk { complaints: &mut complaints, is_partial }.table(&tree, keys::ROOT, "");
-    let settings = mean(&fields, path.parent().unwrap_or(Path::new(".")), &mut complaints);
+    let base = path.parent().unwrap_or(Path::new("."));
+    let settings = mean(&fields, base, is_partial, &mut complaints);
     match settings {
         Some(settings) if complaints.is_empty() => Ok(settings),
         _ => Err(ConfigError::Content(complaints)),
@@ -128,11 +131,11 @@ pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
 
 /// Puts the sections together and checks what only shows between them. `None` where something is missing that was
 /// complained of.
-fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings> {
+fn mean(fields: &Fields, base: &Path, is_partial: bool, found: &mut Complaints) -> Option<Settings> {
     let fmr = fields.table("match").and_then(|fields| fields.text("fmr")).unwrap_or_default().to_owned();
     let face = FaceRule { fmr: fmr.clone(), match_at: 1.0, differs_below: 0.0, typical: None };
     let mut policy = Policy::ordinary(face);
-    let cameras = camera::read(fields.tables("camera"), base, found);
+    let cameras = camera::read(fields.tables("camera"), base, is_partial, found);
     let names: Vec<&str> = fields.tables("camera").filter_map(|camera| camera.text("id")).collect();
     let beds = bed::read(fields.tables("bed"), &cameras, &names, found);
     if let Some((patrol, liveness)) = fields.table("patrol").zip(fields.table("liveness")) {

@@ -75,7 +75,9 @@ fn sections(text: &mut String, key: &Key, keys: &[Key], said: &Table, unsaid: Un
             } else if value.is_none() {
                 continue;
             }
-            line(text, key, value, unsaid, is_off);
+            // What was chosen stands there already; the other ways are shown behind #.
+            let is_other = matches!(key.need, Need::Either(_)) && !table.entries.is_empty();
+            line(text, key, value, unsaid, is_off || (is_other && value.is_none()));
         }
     }
 }
@@ -94,7 +96,7 @@ fn line(text: &mut String, key: &Key, value: Option<&Value>, unsaid: Unsaid, is_
     let (value, is_off) = match (value, key.need) {
         (Some(value), _) => (written(value), is_off),
         (None, Need::Optional(_)) => (example(key), true),
-        (None, Need::Required(_)) => (example(key), is_off),
+        (None, Need::Required(_) | Need::Either(_)) => (example(key), is_off),
         (None, Need::Default(_)) => (example(key), is_off || unsaid == Unsaid::Commented),
     };
     let _ = writeln!(text, "{}{} = {value}", if is_off { "#" } else { "" }, key.name);
@@ -110,7 +112,8 @@ pub fn example(key: &Key) -> String {
         }
         Kind::Tables { .. } => "[]".to_owned(),
         kind => {
-            let (Need::Required(text) | Need::Default(text) | Need::Optional(text)) = key.need;
+            let (Need::Required(text) | Need::Default(text) | Need::Optional(text) | Need::Either(text)) =
+                key.need;
             written(&kind.value_of(text, &Place::head(0)))
         }
     }
