@@ -21,6 +21,8 @@ pub mod tamper;
 #[cfg(feature = "usb")]
 pub mod usb;
 
+use std::time::Duration;
+
 use crate::base::clock::{Clock, Mono};
 use crate::base::frame::{Origin, Picture, Tamper};
 use crate::base::health::Words;
@@ -46,6 +48,11 @@ pub trait Camera: Send {
 
     /// What somebody should change although pictures come.
     fn remark(&self) -> Option<Words> {
+        None
+    }
+
+    /// Time between the keyframes of a compressed stream, once it was seen.
+    fn keyframe_gap(&self) -> Option<Duration> {
         None
     }
 

@@ -62,11 +62,6 @@ impl Rtsp {
         Ok(Rtsp { address, origin, runtime, stream: None, identity: None, keyframe_gap: Duration::ZERO })
     }
 
-    /// Seconds between keyframes as last seen; zero before the second one.
-    pub fn keyframe_gap(&self) -> Duration {
-        self.keyframe_gap
-    }
-
     /// Says goodbye and closes the connection.
     fn close(&mut self) {
         // Within the runtime: retina sends its TEARDOWN in a task.
@@ -107,6 +102,10 @@ impl Camera for Rtsp {
 
     fn identity(&self) -> Option<String> {
         self.identity.clone()
+    }
+
+    fn keyframe_gap(&self) -> Option<Duration> {
+        (!self.keyframe_gap.is_zero()).then_some(self.keyframe_gap)
     }
 
     fn remark(&self) -> Option<Words> {
