@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 3 programs | [`agent`] | configuration, the one task that owns the domain, delivery, subcommands |
 //! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard |
-//! | 2 edges | [`capture`] | cameras: newest frame wins |
+//! | 2 edges | [`capture`] | cameras: RTSP, USB, snapshots, recordings; newest frame wins; tamper watch |
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
 //! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster |
 //! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |

@@ -3,6 +3,7 @@
 //! | name | kind | bound | its death |
 //! |---|---|---|---|
 //! | camera | thread each | newest frame only | noted in the heartbeat; restarts with backoff inside |
+//! | usb | thread each USB camera | newest frame only | its camera opens another |
 //! | vision | thread | 8 looks | ends the process |
 //! | journal | thread | 64 requests | ends the process |
 //! | ward | thread | 64 messages | ends the process |
