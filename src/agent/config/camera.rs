@@ -100,13 +100,11 @@ pub struct CameraSettings {
 pub fn read<'fields>(
     tables: impl Iterator<Item = &'fields Fields>,
     base: &Path,
-    // Where the parser gave up, a key may be missing that is there.
-    is_partial: bool,
     found: &mut Complaints,
 ) -> Vec<CameraSettings> {
     let mut cameras: Vec<CameraSettings> = Vec::new();
     for fields in tables {
-        let Some(camera) = one(fields, base, is_partial, found) else { continue };
+        let Some(camera) = one(fields, base, found) else { continue };
         if cameras.iter().any(|known| known.id == camera.id) {
             let id = camera.id.as_str();
             found.add(
@@ -121,8 +119,8 @@ pub fn read<'fields>(
     cameras
 }
 
-fn one(fields: &Fields, base: &Path, is_partial: bool, found: &mut Complaints) -> Option<CameraSettings> {
-    let source = source_of_pictures::read(fields, base, is_partial, found);
+fn one(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<CameraSettings> {
+    let source = source_of_pictures::read(fields, base, found);
     for key in ["recorded", "empty", "certificate"] {
         if let Some(path) = fields.path(key, base).filter(|path| !path.exists()) {
             let path = path.display();

@@ -26,7 +26,7 @@ pub enum Need {
     Default(&'static str),
     /// Nothing is meant; the text is an example.
     Optional(&'static str),
-    /// One of several must be there, which the section's reader checks; the text is what the example says.
+    /// Exactly one of a section's keys of this sort must be there; the text is an example, the first one's in the file.
     Either(&'static str),
 }
 

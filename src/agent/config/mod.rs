@@ -122,7 +122,7 @@ pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
     let (tree, is_partial) = layers::load(path, above, &mut complaints)?;
     let fields = Walk { complaints: &mut complaints, is_partial }.table(&tree, keys::ROOT, "");
     let base = path.parent().unwrap_or(Path::new("."));
-    let settings = mean(&fields, base, is_partial, &mut complaints);
+    let settings = mean(&fields, base, &mut complaints);
     match settings {
         Some(settings) if complaints.is_empty() => Ok(settings),
         _ => Err(ConfigError::Content(complaints)),
@@ -131,11 +131,11 @@ pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
 
 /// Puts the sections together and checks what only shows between them. `None` where something is missing that was
 /// complained of.
-fn mean(fields: &Fields, base: &Path, is_partial: bool, found: &mut Complaints) -> Option<Settings> {
+fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings> {
     let fmr = fields.table("match").and_then(|fields| fields.text("fmr")).unwrap_or_default().to_owned();
     let face = FaceRule { fmr: fmr.clone(), match_at: 1.0, differs_below: 0.0, typical: None };
     let mut policy = Policy::ordinary(face);
-    let cameras = camera::read(fields.tables("camera"), base, is_partial, found);
+    let cameras = camera::read(fields.tables("camera"), base, found);
     let names: Vec<&str> = fields.tables("camera").filter_map(|camera| camera.text("id")).collect();
     let beds = bed::read(fields.tables("bed"), &cameras, &names, found);
     if let Some((patrol, liveness)) = fields.table("patrol").zip(fields.table("liveness")) {

@@ -34,14 +34,14 @@ pub const FPS: Key = key(
 pub const RTSP: Key = key(
     "rtsp",
     Kind::Text,
-    Need::Optional("rtsp://192.0.2.10:554/stream1"),
+    Need::Either("rtsp://192.0.2.10:554/stream1"),
     "网络摄像头的 H.264 码流地址；密码写在 password_file 指定的文件里",
     "address of an IP camera's H.264 stream; the password goes into password_file",
 );
 pub const SNAPSHOT: Key = key(
     "snapshot",
     Kind::Text,
-    Need::Optional("http://192.0.2.10/snapshot.jpg"),
+    Need::Either("http://192.0.2.10/snapshot.jpg"),
     "网络摄像头的抓图地址（HTTP 或 HTTPS）",
     "address of an IP camera's snapshots, HTTP or HTTPS",
 );
@@ -62,7 +62,7 @@ pub const CERTIFICATE: Key = key(
 pub const USB: Key = key(
     "usb",
     Kind::File,
-    Need::Optional("/dev/v4l/by-id/usb-Vendor_Camera_1234-video-index0"),
+    Need::Either("/dev/v4l/by-id/usb-Vendor_Camera_1234-video-index0"),
     "USB 摄像头；用 bedcheck camera list 查看名称",
     "a USB camera; `bedcheck camera list` says its name",
 );
@@ -97,23 +97,8 @@ const SOURCES: [&str; 4] = ["recorded", "rtsp", "snapshot", "usb"];
 const MOST_PASSWORD: u64 = 1024;
 
 /// The one source of a camera; what is wrong is complained of.
-pub fn read(fields: &Fields, base: &Path, is_partial: bool, found: &mut Complaints) -> Option<Source> {
-    let said: Vec<&str> = SOURCES.into_iter().filter(|name| fields.text(name).is_some()).collect();
-    let [one] = said[..] else {
-        if !(said.is_empty() && is_partial) {
-            let place = said.get(1).map_or_else(|| fields.place("recorded"), |second| fields.place(second));
-            let names =
-                if said.is_empty() { "一个也没有 · there is none".to_owned() } else { said.join(", ") };
-            found.add(
-                place,
-                format!("画面来源 recorded、rtsp、snapshot、usb 必须且只能写一个（现有：{names}）"),
-                format!(
-                    "exactly one of recorded, rtsp, snapshot, usb must say where pictures come from ({names})"
-                ),
-            );
-        }
-        return None;
-    };
+pub fn read(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Source> {
+    let one = SOURCES.into_iter().find(|name| fields.text(name).is_some())?;
     match one {
         "recorded" => {
             Some(Source::Recorded { path: fields.path("recorded", base)?, fps: fields.number("fps")? })

@@ -76,7 +76,9 @@ fn sections(text: &mut String, key: &Key, keys: &[Key], said: &Table, unsaid: Un
                 continue;
             }
             // What was chosen stands there already; the other ways are shown behind #.
-            let is_other = matches!(key.need, Need::Either(_)) && !table.entries.is_empty();
+            let first = keys.iter().find(|key| matches!(key.need, Need::Either(_)));
+            let is_chosen = table.entries.is_empty() && first.is_some_and(|first| first.name == key.name);
+            let is_other = matches!(key.need, Need::Either(_)) && !is_chosen;
             line(text, key, value, unsaid, is_off || (is_other && value.is_none()));
         }
     }

@@ -4,6 +4,8 @@
 //! The greatest likeness of two pictures of a fresh static scene was 0.23, that of a loop which was encoded anew 0.69 to
 //! 0.995 (measured, correlation).
 
+use std::collections::VecDeque;
+
 use crate::base::clock::Mono;
 use crate::capture::tamper::look::{CELLS, HEIGHT, Look, WIDTH};
 
@@ -18,12 +20,17 @@ const POINTS: usize = CELLS / (SIDE * SIDE);
 const ALIKE: f32 = 0.45;
 /// So many looks in a row must be alike at the same distance.
 const IN_A_ROW: u32 = 8;
+/// An encoder that changes its quality to and fro makes near looks alike; only farther ones count, and only where the nearer
+/// ones differ. Shorter loops are found by their very bytes.
+const LEAST_DISTANCE: usize = 8;
+/// So many pictures in a row that were there before to the last bit: a sensor never does that.
+const SAME_IN_A_ROW: u32 = 5;
 /// Looks before the average is one.
 const LEARNT: u32 = 12;
 /// Below so many grey levels there is no noise to compare.
 const LEAST_NOISE: f32 = 0.02;
-/// So many times the noise away from the average is another scene: noise alone takes the middle point 0.8 times.
-const SCENE: f32 = 3.0;
+/// A quarter of the points farther from the average than so many times the noise is another scene (noise alone: 1.3).
+const SCENE: f32 = 2.2;
 /// A cell that varies by so much more than the middle one moves.
 const MOVING: f32 = 2.0;
 
@@ -34,7 +41,9 @@ pub struct Looped {
     looks: u32,
     last: Option<Mono>,
     /// How each kept look differs from the average, scaled to ±127; zero where something moves.
-    kept: std::collections::VecDeque<Vec<i8>>,
+    kept: VecDeque<Vec<i8>>,
+    digests: VecDeque<u64>,
+    same: u32,
     /// The distance at which the last looks were alike, and how many there were.
     row: (usize, u32),
     likeness: f32,
@@ -47,7 +56,9 @@ impl Default for Looped {
             variance: vec![0.0; POINTS],
             looks: 0,
             last: None,
-            kept: std::collections::VecDeque::new(),
+            kept: VecDeque::new(),
+            digests: VecDeque::new(),
+            same: 0,
             row: (0, 0),
             likeness: 0.0,
         }
@@ -60,14 +71,29 @@ impl Looped {
         // A little less than the spacing: pictures that come once a second never come exactly so.
         if self.last.is_none_or(|last| now.0 + SPACING_MS / 10 >= last.0 + SPACING_MS) {
             self.last = Some(now);
+            self.note_digest(look.digest);
             self.compare(&points(&look.luma));
         }
-        self.row.1 >= IN_A_ROW
+        self.row.1 >= IN_A_ROW || self.same >= SAME_IN_A_ROW
     }
 
     /// How alike the last look and the most similar one before it are, -1 to 1.
     pub fn likeness(&self) -> f32 {
         self.likeness
+    }
+
+    /// Forgets everything but the pictures' digests: what was learnt is of another scene, or of a picture in doubt.
+    pub fn begin_again(&mut self) {
+        let (digests, same) = (std::mem::take(&mut self.digests), self.same);
+        *self = Looped { last: self.last, digests, same, ..Looped::default() };
+    }
+
+    fn note_digest(&mut self, digest: u64) {
+        self.same = if self.digests.contains(&digest) { self.same.saturating_add(1) } else { 0 };
+        self.digests.push_back(digest);
+        if self.digests.len() > MOST_LOOKS {
+            self.digests.pop_front();
+        }
     }
 
     fn compare(&mut self, points: &[f32]) {
@@ -89,18 +115,21 @@ impl Looped {
         }
         if self.is_another_scene(&apart) {
             // What differs from the former average is the same in every look from now on; that is no loop.
-            *self = Looped { last: self.last, ..Looped::default() };
+            self.begin_again();
             return;
         }
         let Some(signature) = self.signature(&apart) else {
             self.row = (0, 0);
             return;
         };
-        let best = self.kept.iter().rev().enumerate().map(|(at, old)| (at + 1, likeness(old, &signature)));
-        let best = best.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0));
+        let all: Vec<f32> = self.kept.iter().rev().map(|old| likeness(old, &signature)).collect();
+        let (near, far) = all.split_at(LEAST_DISTANCE.min(all.len()));
+        let best = far.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        let best = best.map_or((0, 0.0), |(at, likeness)| (at, *likeness));
         self.likeness = best.1;
+        let stands_out = best.1 >= ALIKE && near.iter().all(|likeness| *likeness < ALIKE);
         let goes_on = self.row.1 == 0 || self.row.0 == best.0;
-        self.row = match best.1 >= ALIKE {
+        self.row = match stands_out {
             true if goes_on => (best.0, self.row.1.saturating_add(1)),
             true => (best.0, 1),
             false => (0, 0),
@@ -111,10 +140,12 @@ impl Looped {
         }
     }
 
-    /// Whether the middle point is farther from its average than noise takes it.
+    /// Whether more than moving people is farther from the average than noise takes it.
     fn is_another_scene(&self, apart: &[f32]) -> bool {
         let noise = middle(self.variance.clone()).sqrt().max(LEAST_NOISE);
-        middle(fine(apart).into_iter().map(f32::abs).collect()) > SCENE * noise
+        let mut far: Vec<f32> = fine(apart).into_iter().map(f32::abs).collect();
+        let (_, upper, _) = far.select_nth_unstable_by(POINTS * 3 / 4, f32::total_cmp);
+        *upper > SCENE * noise
     }
 
     /// The noise of one look; `None` where there is too little of it.

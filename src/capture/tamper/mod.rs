@@ -102,11 +102,11 @@ impl Watch {
         }
         self.last = Some(now.mono);
         let look = Look::of(picture);
-        if origin == Origin::Live {
-            self.take_live(&look, now.mono);
-        }
         if look.mean >= DARK {
             self.take_lit(&look, now);
+        }
+        if origin == Origin::Live {
+            self.take_live(&look, now.mono);
         }
         self.verdict = [
             (&self.covered, Tamper::Covered),
@@ -129,7 +129,10 @@ impl Watch {
         // A keyframe is encoded anew, so that even a still scene differs; so much time holds several of them.
         let is_same = self.same.pictures >= FROZEN_PICTURES && now - self.same.since >= FROZEN_AFTER;
         self.frozen.take(is_same, now, Duration::ZERO);
-        if self.same.pictures == 1 && look.mean >= DARK {
+        if self.is_in_doubt() {
+            // A cover differs from the ward in the same way at every look.
+            self.looped.begin_again();
+        } else if self.same.pictures == 1 && look.mean >= DARK {
             let comes_round = self.looped.take(look, now);
             self.comes_round.take(comes_round, now, Duration::ZERO);
         }
@@ -144,10 +147,13 @@ impl Watch {
         self.covered.take(is_covered, now.mono, COVERED_AFTER);
         self.blurred.take(is_blurred, now.mono, BLURRED_AFTER);
         self.moved.take(is_elsewhere, now.mono, MOVED_AFTER);
-        let in_doubt = [&self.covered, &self.blurred, &self.moved].into_iter().any(Suspicion::is_open);
-        if !in_doubt {
+        if !self.is_in_doubt() {
             self.usual.learn(look, now.mono, now.wall);
         }
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        [&self.covered, &self.blurred, &self.moved].into_iter().any(Suspicion::is_open)
     }
 
     /// The greatest likeness of the last picture with one before it (see [`looped`]), for measuring.

@@ -172,11 +172,31 @@ fn a_loop_is_seen_even_when_it_is_encoded_anew() {
     let clip: Vec<Picture> = (0..30).map(|_| sensor.film(&scene)).collect();
     let mut verdict = None;
     for second in 0..90_u64 {
-        let quality = 80 + (second % 7) as u8;
+        let quality = 80 + (second / 30) as u8;
         let jpeg = encode_jpeg(&clip[second as usize % clip.len()], quality).unwrap();
         verdict = watch.take(&decode(&jpeg).unwrap(), at(120 + second), Origin::Live);
     }
     assert_eq!(verdict, Some(Tamper::Looped), "likeness {}", watch.likeness());
+}
+
+#[test]
+fn a_short_film_that_is_played_again_and_again_is_seen_by_its_bytes() {
+    let (scene, mut sensor) = (ward(), Sensor(23));
+    let clip: Vec<Picture> = (0..4).map(|_| sensor.film(&scene)).collect();
+    let mut watch = Watch::default();
+    let verdicts = (0..30_u64).map(|second| watch.take(&clip[second as usize % 4], at(second), Origin::Live));
+    assert_eq!(verdicts.last().flatten(), Some(Tamper::Looped));
+}
+
+#[test]
+fn an_encoder_whose_quality_goes_to_and_fro_is_no_loop() {
+    let (scene, mut sensor) = (ward(), Sensor(29));
+    let mut watch = Watch::default();
+    for second in 0..600_u64 {
+        let jpeg = encode_jpeg(&sensor.film(&scene), 60 + (second % 3 * 15) as u8).unwrap();
+        let verdict = watch.take(&decode(&jpeg).unwrap(), at(second), Origin::Live);
+        assert_eq!(verdict, None, "after {second} s, likeness {}", watch.likeness());
+    }
 }
 
 #[test]
