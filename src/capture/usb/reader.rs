@@ -232,12 +232,10 @@ fn obey(camera: &mut Camera, orders: &Receiver<Order>) -> Result<(), ()> {
 
 fn brightness(camera: &Camera) -> Option<Brightness> {
     let control = camera.camera_control(KnownCameraControl::Brightness).ok()?;
-    match control.description() {
-        ControlValueDescription::IntegerRange { min, max, value, .. } if min < max => {
-            Some(Brightness { least: *min, most: *max, now: *value })
-        }
-        _other => None,
-    }
+    let ControlValueDescription::IntegerRange { min, max, value, .. } = control.description() else {
+        return None;
+    };
+    (min < max).then_some(Brightness { least: *min, most: *max, now: *value })
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -112,7 +112,6 @@ impl Which {
 }
 
 #[cfg(feature = "usb")]
-#[expect(clippy::unnecessary_wraps, reason = "the form without the feature fails")]
 fn by_name(name: &Path) -> anyhow::Result<Box<dyn Source>> {
     Ok(Box::new(crate::capture::usb::Usb::new(name.to_owned())))
 }
