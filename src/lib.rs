@@ -7,13 +7,13 @@
 //! |---|---|---|
 //! | 3 programs | [`agent`] | configuration, the one task that owns the domain, delivery, subcommands |
 //! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard |
-//! | 2 edges | [`capture`] | cameras: newest frame wins |
+//! | 2 edges | [`capture`] | cameras: RTSP, USB, snapshots, recordings; newest frame wins; tamper watch |
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
 //! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster |
 //! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |
 //! | | [`kiosk`] | the local page: bed zones drawn on a live picture |
-//! | | [`hospital`] | rosters and HL7 messages as hospitals write them |
-//! | 1 meaning | [`domain`] | pure: facts, rounds, looks, verdicts, exceptions |
+//! | | [`hospital`] | rosters, changes, HL7, national JSON and FHIR as hospitals write them |
+//! | 1 meaning | [`domain`] | pure: facts, rounds drawn as committed, looks, verdicts, exceptions, contradictions |
 //! | | [`wire`] | messages: event, statement, chain, signature, seal, receipt |
 //! | | [`net`] | TLS both ends, bounded server and client |
 //! | 0 base | [`base`] | clock, ids, private values, tasks, files, frames |

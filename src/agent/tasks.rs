@@ -3,6 +3,7 @@
 //! | name | kind | bound | its death |
 //! |---|---|---|---|
 //! | camera | thread each | newest frame only | noted in the heartbeat; restarts with backoff inside |
+//! | usb | thread each USB camera | newest frame only | its camera opens another |
 //! | vision | thread | 8 looks | ends the process |
 //! | journal | thread | 64 requests | ends the process |
 //! | ward | thread | 64 letters | ends the process |
@@ -26,7 +27,7 @@ use anyhow::Context;
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
-use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings};
+use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings, Source};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::Deliver;
 use crate::agent::health::Health;
@@ -37,13 +38,18 @@ use crate::agent::{calibrate, identity};
 use crate::base::backoff::Backoff;
 use crate::base::clock::{Clock, boot_id};
 use crate::base::exit::Ending;
-use crate::base::files::{sha256_hex, shipped};
+use crate::base::files::{read_at_most, sha256_hex, shipped};
+use crate::base::frame::Origin;
 use crate::base::ids::{BedId, CameraId};
 use crate::base::picture;
 use crate::base::slot::Slot;
 use crate::base::supervise::{self, Stopping};
 use crate::capture::recorded::Recorded;
-use crate::capture::{Camera, film};
+use crate::capture::rtsp::Rtsp;
+use crate::capture::snapshot::Snapshot;
+#[cfg(feature = "usb")]
+use crate::capture::usb::Usb;
+use crate::capture::{Camera, CameraError, Filming, film};
 use crate::domain::operating::{AtSite, at_site};
 use crate::domain::order::Order;
 use crate::domain::policy::Policy;
@@ -61,6 +67,7 @@ use crate::wire::statement::Digests;
 
 const LOOKS: usize = 8;
 const ANSWERS: usize = 64;
+const MOST_CERTIFICATE: u64 = 64 * 1024;
 const ORDERS: usize = 16;
 const END_WAIT: Duration = Duration::from_secs(10);
 
@@ -342,8 +349,26 @@ fn open_journal(
 /// # Errors
 /// Exit 78 with the camera's name.
 pub fn open_camera(camera: &CameraSettings) -> anyhow::Result<Box<dyn Camera>> {
-    let recorded = Recorded::open(&camera.recorded, camera.fps);
-    Ok(Box::new(recorded.map_err(|error| Ending::config(format!("camera {}: {error}", camera.id)))?))
+    let failed = |error: CameraError| Ending::config(format!("camera {}: {error}", camera.id));
+    Ok(match &camera.source {
+        Source::Recorded { path, fps } => Box::new(Recorded::open(path, *fps).map_err(failed)?),
+        Source::Rtsp { address, is_synthetic } => {
+            let origin = if *is_synthetic { Origin::Synthetic } else { Origin::Live };
+            Box::new(Rtsp::new(address.clone(), origin).map_err(failed)?)
+        }
+        Source::Snapshot { address, every, certificate } => {
+            let certificate = certificate.as_deref().map(|path| read_at_most(path, MOST_CERTIFICATE));
+            let certificate = certificate.transpose().map_err(|error| failed(error.into()))?;
+            Box::new(Snapshot::new(address.clone(), *every, certificate.as_deref()).map_err(failed)?)
+        }
+        #[cfg(feature = "usb")]
+        Source::Usb { name } => Box::new(Usb::new(name.clone())),
+        #[cfg(not(feature = "usb"))]
+        Source::Usb { .. } => {
+            let complaint = "this program was built without USB cameras (feature usb)";
+            return Err(Ending::config(format!("camera {}: {complaint}", camera.id)).into());
+        }
+    })
 }
 
 /// Starts the thread of each camera; where their newest pictures are.
@@ -360,8 +385,10 @@ pub fn start_cameras(
         let mut source = open_camera(camera)?;
         let slot = Slot::default();
         slots.insert(camera.id.clone(), slot.clone());
-        let (id, clock, stopping) = (camera.id.clone(), clock.clone(), stopping.clone());
-        supervise::thread("camera", move || film(source.as_mut(), &id, &slot, &clock, &stopping))?;
+        let identities = Some(settings.state.join("cameras"));
+        let filming = Filming { id: camera.id.clone(), slot, clock: clock.clone(), identities };
+        let stopping = stopping.clone();
+        supervise::thread("camera", move || film(source.as_mut(), &filming, &stopping))?;
     }
     Ok(slots)
 }

@@ -1,5 +1,6 @@
 //! One picture from a camera. Lives here so that capture and vision stay strangers.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::base::clock::Now;
@@ -102,6 +103,13 @@ impl Picture {
             rgb.extend_from_slice(&self.rgb[from..from + (right - area.x) as usize * 3]);
         }
         Picture::new(right - area.x, bottom - area.y, rgb)
+    }
+}
+
+/// The size only: pixels of a ward belong into no log.
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Picture({} × {})", self.width, self.height)
     }
 }
 

@@ -1,73 +1,92 @@
 //! Cameras. One thread each; the newest frame wins, dropped ones are counted.
+//!
+//! | module | a camera that is |
+//! |---|---|
+//! | [`recorded`] | a folder of pictures or a `.mjpeg` file, in a loop |
+//! | [`rtsp`] | an IP camera: keyframes for the patrol, every frame while somebody watches |
+//! | [`snapshot`] | asked over HTTP for each picture |
+//! | `usb` | on a USB port, through nokhwa (feature `usb`) |
+//!
+//! [`broadcast`] is the other end: it plays a recording as an IP camera would.
 
+pub mod address;
+pub mod broadcast;
+pub mod error;
+pub mod film;
+pub mod h264;
 pub mod recorded;
+pub mod rtsp;
+pub mod snapshot;
+pub mod tamper;
+#[cfg(feature = "usb")]
+pub mod usb;
 
 use std::time::Duration;
 
-use tracing::{info, warn};
-
-use crate::base::backoff::{Backoff, draw};
-use crate::base::clock::Clock;
-use crate::base::frame::{Frame, Origin, Picture};
-use crate::base::ids::CameraId;
+use crate::base::clock::{Clock, Mono};
+use crate::base::frame::{Origin, Picture, Tamper};
+use crate::base::health::Words;
 use crate::base::slot::Slot;
-use crate::base::supervise::Stopping;
 
-/// Why a camera brings no picture; retried with growing pauses.
-#[derive(Debug, thiserror::Error)]
-pub enum CameraError {
-    #[error("{0}")]
-    Picture(#[from] crate::base::picture::PictureError),
-    #[error("{0}")]
-    File(#[from] crate::base::files::FileError),
-    #[error("{path}: {complaint}")]
-    Source { path: String, complaint: String },
-}
+pub use error::CameraError;
+pub use film::{Filming, film};
 
 /// Something that yields pictures. Lives on its own thread, because reading may block.
 pub trait Camera: Send {
-    /// Waits for the next picture.
+    /// Waits for the next picture. How many a second there should be depends on `attention`.
     ///
     /// # Errors
     /// [`CameraError`]: this picture is lost; the next may come.
-    fn next_picture(&mut self) -> Result<Picture, CameraError>;
+    fn next_picture(&mut self, attention: &Attention) -> Result<Picture, CameraError>;
 
     fn origin(&self) -> Origin;
-}
 
-/// Films until shutdown: pictures go into `slot`, failures are waited out.
-pub fn film(camera: &mut dyn Camera, id: &CameraId, slot: &Slot, clock: &Clock, stopping: &Stopping) {
-    let mut number = 0;
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
-    let mut failing = false;
-    while !stopping.has_begun() {
-        match camera.next_picture() {
-            Ok(picture) => {
-                if failing {
-                    info!(camera = %id, "Camera brings pictures again.");
-                    failing = false;
-                    backoff.reset();
-                }
-                number += 1;
-                let (camera, taken, origin) = (id.clone(), clock.now(), camera.origin());
-                slot.put(Frame { camera, number, taken, origin, tamper: None, picture });
-            }
-            Err(error) => {
-                failing = true;
-                let wait = backoff.next(draw());
-                warn!(camera = %id, %error, wait_ms = wait.as_millis() as u64, "Camera brings no picture; will try again.");
-                pause(wait, stopping);
-            }
-        }
+    /// What tells this camera from another one that somebody put in its place.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
+    /// What somebody should change although pictures come.
+    fn remark(&self) -> Option<Words> {
+        None
+    }
+
+    /// Time between the keyframes of a compressed stream, once it was seen.
+    fn keyframe_gap(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What the camera's own controls say about it.
+    fn tamper(&self) -> Option<Tamper> {
+        None
     }
 }
 
-/// Sleeps in short steps, so that shutdown is never kept waiting.
-fn pause(time: Duration, stopping: &Stopping) {
-    let step = Duration::from_millis(50);
-    let mut left = time;
-    while !left.is_zero() && !stopping.has_begun() {
-        std::thread::sleep(left.min(step));
-        left = left.saturating_sub(step);
+/// Tells a camera whether somebody watches, and the time.
+#[derive(Clone)]
+pub struct Attention {
+    slot: Slot,
+    clock: Clock,
+}
+
+impl Attention {
+    /// What those who hold the same slot ask for.
+    pub fn of(slot: &Slot, clock: &Clock) -> Attention {
+        Attention { slot: slot.clone(), clock: clock.clone() }
+    }
+
+    /// Somebody watches all the time: commissioning, measuring.
+    pub fn full(clock: &Clock) -> Attention {
+        let attention = Attention { slot: Slot::default(), clock: clock.clone() };
+        attention.slot.watch_until(Mono(u64::MAX));
+        attention
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.slot.is_watched(self.now())
+    }
+
+    pub fn now(&self) -> Mono {
+        self.clock.now().mono
     }
 }

@@ -7,7 +7,7 @@ use crate::base::files::read_at_most;
 use crate::base::frame::{Origin, Picture};
 use crate::base::jpeg::split_jpegs;
 use crate::base::picture::{self, PictureError};
-use crate::capture::{Camera, CameraError};
+use crate::capture::{Attention, Camera, CameraError};
 
 /// Largest recording that is held, and most pictures of a folder.
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
@@ -92,7 +92,7 @@ impl Recorded {
 }
 
 impl Camera for Recorded {
-    fn next_picture(&mut self) -> Result<Picture, CameraError> {
+    fn next_picture(&mut self, _: &Attention) -> Result<Picture, CameraError> {
         std::thread::sleep(self.pause);
         let at = self.at;
         self.at = self.at.wrapping_add(1);

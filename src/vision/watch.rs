@@ -54,8 +54,13 @@ impl Watch {
 
     /// Whether a look asked lately enough for its check to be going on.
     fn is_asked(&self, at: Mono, watch_ms: u64) -> bool {
+        self.asked.is_some() && self.asked_until(watch_ms) >= at
+    }
+
+    /// How long the look that asked last wants frames; zero where none did.
+    pub fn asked_until(&self, watch_ms: u64) -> Mono {
         let patience = (watch_ms as f32 * PATIENCE) as u64;
-        self.asked.is_some_and(|asked| asked.0 + patience >= at.0)
+        self.asked.map_or(Mono::default(), |asked| Mono(asked.0 + patience))
     }
 
     /// Whether a frame of that time is worth taking.

@@ -102,6 +102,8 @@ impl Worker {
         let nothing = |reason| Answer::NotSeen(NoSighting { look: request.look, reason });
         let Some(view) = self.views.get(&request.bed).cloned() else { return nothing(Reason::NoPicture) };
         let Some(slot) = self.slots.get(&view.camera) else { return nothing(Reason::NoPicture) };
+        // An IP camera on patrol brings a keyframe now and then; a check needs every frame.
+        slot.watch_until(request.until);
         let patience = request.until - self.clock.now().mono;
         let Some(frame) = slot.newer_than(request.after, patience) else { return nothing(Reason::NoPicture) };
         // Everything outside the bed's zone is never looked at.
@@ -135,6 +137,9 @@ impl Worker {
         if let Some(time) = self.watch {
             let watch = self.watches.entry(request.bed.clone()).or_default();
             watch.ask(frame.taken.mono, millis(time));
+            if let Some(slot) = self.slots.get(&view.camera) {
+                slot.watch_until(watch.asked_until(millis(time)));
+            }
             if let Some(face) = &seen.best {
                 watch.follow(eyes, frame.taken.mono, zone, face)?;
             }

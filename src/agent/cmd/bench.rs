@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::agent::cmd::{Pack, assets, say, say_json};
+use crate::agent::cmd::{Pack, assets, bench_cameras, say, say_json};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::read_at_most;
 use crate::base::frame::Picture;
@@ -25,6 +25,12 @@ pub struct Bench {
     /// How often each stage is run; the median counts.
     #[arg(long, default_value_t = 60)]
     runs: usize,
+    /// Measure so many IP cameras with 1080p instead.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    cameras: Option<u32>,
+    /// Seconds for which cameras are measured on patrol, and again while watched.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
     /// One JSON object.
     #[arg(long)]
     json: bool,
@@ -37,6 +43,10 @@ const PEOPLE: usize = 1000;
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<Code> {
+        if let Some(cameras) = self.cameras {
+            let scene = bench_cameras::scene(&assets(None)?)?;
+            return answer(&bench_cameras::measure(cameras, self.seconds, &scene)?, self.json);
+        }
         let stopwatch = Stopwatch::new(self.runs);
         let began = stopwatch.seconds();
         let mut eyes = self.pack.open()?;
@@ -46,19 +56,22 @@ impl Bench {
             None => assets(None)?.join("kiosk/k1.jpg"),
         };
         let bytes = read_at_most(&image, picture::MOST_BYTES).map_err(Ending::failed)?;
-        let answer = measure(&stopwatch, &mut eyes, &bytes, start_up)?;
-        if self.json {
-            say_json(&answer)?;
-            return Ok(Code::Fine);
-        }
-        let mut table = comfy_table::Table::new();
-        table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY).set_header(["项目 figure", "值 value"]);
-        for (key, value) in answer.as_object().into_iter().flatten() {
-            table.add_row([key.clone(), value.to_string()]);
-        }
-        say(table);
-        Ok(Code::Fine)
+        answer(&measure(&stopwatch, &mut eyes, &bytes, start_up)?, self.json)
     }
+}
+
+fn answer(figures: &Value, json: bool) -> anyhow::Result<Code> {
+    if json {
+        say_json(figures)?;
+        return Ok(Code::Fine);
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY).set_header(["项目 figure", "值 value"]);
+    for (key, value) in figures.as_object().into_iter().flatten() {
+        table.add_row([key.clone(), value.to_string()]);
+    }
+    say(table);
+    Ok(Code::Fine)
 }
 
 fn measure(watch: &Stopwatch, eyes: &mut Eyes, bytes: &[u8], start_up: f64) -> anyhow::Result<Value> {

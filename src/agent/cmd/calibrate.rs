@@ -12,10 +12,12 @@ use crate::agent::cmd::eval::pad::score_all;
 use crate::agent::cmd::{Pack, say};
 use crate::agent::evaluate::pad::{Presentation, read_labels};
 use crate::agent::{calibrate, config, tasks};
+use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
 use crate::base::files::{make_owner_only_folder, write_owner_only};
 use crate::base::ids::CameraId;
 use crate::base::picture::encode_jpeg;
+use crate::capture::Attention;
 
 const QUALITY: u8 = 92;
 
@@ -89,13 +91,14 @@ impl Film {
             );
         }
         let mut source = tasks::open_camera(camera)?;
+        let attention = Attention::full(&Clock::system());
         make_owner_only_folder(&self.into)?;
         let name = free_name(&self.into, &self.species);
         let folder = self.into.join(&name);
         make_owner_only_folder(&folder)?;
         let progress = ProgressBar::new(u64::from(self.frames));
         for number in 0..self.frames {
-            let picture = source.next_picture().map_err(Ending::failed)?;
+            let picture = source.next_picture(&attention).map_err(Ending::failed)?;
             let jpeg = encode_jpeg(&picture, QUALITY).map_err(|error| anyhow::anyhow!("{error}"))?;
             write_owner_only(&folder.join(format!("{number:03}.jpg")), &jpeg)?;
             progress.inc(1);

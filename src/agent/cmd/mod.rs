@@ -1,7 +1,9 @@
 //! The command line of `bedcheck`; one file per subcommand.
 
 mod bench;
+mod bench_cameras;
 mod calibrate;
+mod camera;
 mod config;
 mod demo;
 mod device;
@@ -54,6 +56,8 @@ enum Command {
     Enrol(enrol::Enrol),
     /// 活体阈值标定 · films presentations before a camera and sets its liveness thresholds.
     Calibrate(calibrate::Calibrate),
+    /// 摄像头 · lists cameras, takes a picture, says how one is.
+    Camera(camera::Camera),
     /// 设备身份 · makes this device's keys, and takes the platform's answer.
     Device(device::Device),
     /// 人证比对 · compares two pictures.
@@ -107,6 +111,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),
         Command::Calibrate(command) => command.run(),
+        Command::Camera(command) => command.run(),
         Command::Device(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Look(command) => command.run(),

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use crate::agent::config::check::Complaints;
 use crate::agent::config::keys::{Key, Need, key};
 use crate::agent::config::kinds::Kind;
+use crate::agent::config::source_of_pictures::{
+    self, CERTIFICATE, EVERY, FPS, PASSWORD_FILE, RECORDED, RTSP, SNAPSHOT, SYNTHETIC, Source, USB, USER,
+};
 use crate::agent::config::walk::Fields;
 use crate::base::ids::CameraId;
 use crate::base::picture;
@@ -33,20 +36,16 @@ pub const KEYS: &[Key] = &[
         "用途",
         "what the camera is for",
     ),
-    key(
-        "recorded",
-        Kind::File,
-        Need::Required("recordings/cam-1"),
-        "图片文件夹或 .mjpeg 文件",
-        "a folder of pictures or a .mjpeg file",
-    ),
-    key(
-        "fps",
-        Kind::Number { least: 0.01, most: 120.0 },
-        Need::Default("5"),
-        "每秒帧数",
-        "pictures per second",
-    ),
+    RECORDED,
+    FPS,
+    RTSP,
+    SNAPSHOT,
+    EVERY,
+    CERTIFICATE,
+    USB,
+    USER,
+    PASSWORD_FILE,
+    SYNTHETIC,
     key(
         "empty",
         Kind::File,
@@ -90,8 +89,7 @@ impl CameraMode {
 pub struct CameraSettings {
     pub id: CameraId,
     pub mode: CameraMode,
-    pub recorded: PathBuf,
-    pub fps: f32,
+    pub source: Source,
     /// Picture of the empty ward, taken at installation.
     pub empty: Option<PathBuf>,
     /// What `bedcheck calibrate` measured on this camera.
@@ -122,7 +120,8 @@ pub fn read<'fields>(
 }
 
 fn one(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<CameraSettings> {
-    for key in ["recorded", "empty"] {
+    let source = source_of_pictures::read(fields, base, found);
+    for key in ["recorded", "empty", "certificate"] {
         if let Some(path) = fields.path(key, base).filter(|path| !path.exists()) {
             let path = path.display();
             found.add(
@@ -145,8 +144,7 @@ fn one(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<CameraSet
     Some(CameraSettings {
         id: fields.read("id")?,
         mode: fields.read("mode").unwrap_or_default(),
-        recorded: fields.path("recorded", base)?,
-        fps: fields.number("fps")?,
+        source: source?,
         empty: fields.path("empty", base),
         passive,
     })

@@ -58,6 +58,10 @@ fn block(path: &str, key: &Key) -> String {
         Need::Default(_) => {
             let _ = writeln!(text, "  缺省 default  {} = {}", key.name, example(key));
         }
+        Need::Either(_) => {
+            let _ =
+                writeln!(text, "  几者选一 one of several 例如 for instance {} = {}", key.name, example(key));
+        }
         Need::Optional(_) => {
             let _ = writeln!(text, "  可省 optional 例如 for instance {} = {}", key.name, example(key));
         }
@@ -74,6 +78,7 @@ fn object(path: &str, key: &Key) -> Value {
         Need::Required(_) => "required",
         Need::Default(_) => "default",
         Need::Optional(_) => "optional",
+        Need::Either(_) => "either",
     };
     json!({
         "key": path, "chinese": key.chinese, "english": key.english, "value": english, "value_chinese": chinese,

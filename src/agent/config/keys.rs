@@ -5,7 +5,7 @@
 //! to refresh.
 
 use crate::agent::config::kinds::Kind;
-use crate::agent::config::{bed, camera, general, legal, liveness, local, matching, patrol, sources, ward};
+use crate::agent::config::{bed, camera, general, legal, liveness, local, matching, patrol, ports, ward};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub enum Need {
     Default(&'static str),
     /// Nothing is meant; the text is an example.
     Optional(&'static str),
+    /// Exactly one of a section's keys of this sort must be there; the text is an example, the first one's in the file.
+    Either(&'static str),
 }
 
 /// Shortens the tables.
@@ -50,21 +52,21 @@ pub const ROOT: &[Key] = &[
     key("ward", Kind::Table(ward::KEYS), Required(""), "病区与名册", "the ward and its roster"),
     key(
         "hl7",
-        Kind::Table(sources::HL7),
+        Kind::Table(ports::HL7),
         Optional(""),
         "HL7 v2 ADT（MLLP）：医院系统能发送时使用；没有此表时只读名册文件",
         "HL7 v2 ADT over MLLP, where the hospital's system can send it; without this table only the file is read",
     ),
     key(
         "http",
-        Kind::Table(sources::HTTP),
+        Kind::Table(ports::HTTP),
         Optional(""),
         "国家医保接口 JSON（2401、2402、2403、2404、5303 的副本）",
         "JSON of the national interface: copies of 2401, 2402, 2403, 2404 and 5303",
     ),
     key(
         "fhir",
-        Kind::Table(sources::FHIR),
+        Kind::Table(ports::FHIR),
         Optional(""),
         "轮询 FHIR R4/R5 服务器",
         "a FHIR R4 or R5 server that is polled",

@@ -21,9 +21,10 @@ mod liveness;
 mod local;
 mod matching;
 mod patrol;
+pub mod ports;
 pub mod schema;
 pub mod source;
-pub mod sources;
+pub mod source_of_pictures;
 pub mod syntax;
 pub mod tree;
 mod walk;
@@ -41,7 +42,8 @@ pub use crate::agent::config::camera::{CameraMode, CameraSettings};
 use crate::agent::config::check::Complaints;
 pub use crate::agent::config::layers::Above;
 use crate::agent::config::legal::Legal;
-pub use crate::agent::config::sources::{FhirSettings, Port, TlsFiles};
+pub use crate::agent::config::ports::{FhirSettings, Port, TlsFiles};
+pub use crate::agent::config::source_of_pictures::Source;
 use crate::agent::config::walk::{Fields, Walk};
 use crate::agent::ward_thread::Files;
 use crate::base::files::{FileError, read_at_most, sha256_hex};
@@ -142,7 +144,8 @@ pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
     let mut complaints = Complaints::default();
     let (tree, is_partial) = layers::load(path, above, &mut complaints)?;
     let fields = Walk { complaints: &mut complaints, is_partial }.table(&tree, keys::ROOT, "");
-    let settings = mean(&fields, path.parent().unwrap_or(Path::new(".")), &mut complaints);
+    let base = path.parent().unwrap_or(Path::new("."));
+    let settings = mean(&fields, base, &mut complaints);
     match settings {
         Some(settings) if complaints.is_empty() => Ok(settings),
         _ => Err(ConfigError::Content(complaints)),
@@ -179,9 +182,9 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         beds,
         changes: ward.path("changes", base),
         insurer: ward.path("insurer", base),
-        hl7: fields.table("hl7").and_then(|port| sources::port(port, base, found)),
-        http: fields.table("http").and_then(|port| sources::port(port, base, found)),
-        fhir: fields.table("fhir").and_then(|fhir| sources::fhir(fhir, base, found)),
+        hl7: fields.table("hl7").and_then(|port| ports::port(port, base, found)),
+        http: fields.table("http").and_then(|port| ports::port(port, base, found)),
+        fhir: fields.table("fhir").and_then(|fhir| ports::fhir(fhir, base, found)),
         legal: fields.table("legal").and_then(legal::read)?,
         health,
         page,

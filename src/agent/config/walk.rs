@@ -69,7 +69,30 @@ impl Walk<'_> {
                 fields.values.insert(key.name, meant);
             }
         }
+        self.one_of_several(table, keys);
         fields
+    }
+
+    /// Counts what is written, right or wrong: a wrong value was complained of already.
+    fn one_of_several(&mut self, table: &Table, keys: &[Key]) {
+        let either = || keys.iter().filter(|key| matches!(key.need, Need::Either(_))).map(|key| key.name);
+        let mut written = either().filter_map(|name| Some((name, table.entries.get(name)?)));
+        let names: Vec<&str> = either().collect();
+        let (place, first) = match (written.next(), written.next()) {
+            (None, _) if !names.is_empty() && !self.is_partial => (table.place.clone(), None),
+            (Some((first, _)), Some((_, second))) => (second.key.clone(), Some(first)),
+            _ => return,
+        };
+        let (chinese, english) = (names.join("、"), names.join(", "));
+        let (also_chinese, also_english) = match first {
+            Some(first) => (format!("前面已写 {first}"), format!("{first} stands above")),
+            None => ("一个也没有".to_owned(), "there is none".to_owned()),
+        };
+        self.complaints.add(
+            place,
+            format!("{chinese} 必须且只能写一个；{also_chinese}"),
+            format!("exactly one of {english} must be there; {also_english}"),
+        );
     }
 
     fn value(&mut self, node: &Node, kind: Kind, path: &str) -> Option<Meant> {
@@ -129,7 +152,7 @@ impl Walk<'_> {
     fn absent(&mut self, key: &Key, table: &Place, path: &str) -> Option<Meant> {
         let empty = Table::new(table.clone());
         match (key.need, key.kind) {
-            (Need::Optional(_), _) => None,
+            (Need::Optional(_) | Need::Either(_), _) => None,
             (Need::Default(_), Kind::Table(keys)) => {
                 Some(Meant::Table(self.table(&empty, keys, &format!("{path}{}.", key.name))))
             }

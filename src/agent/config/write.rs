@@ -75,7 +75,11 @@ fn sections(text: &mut String, key: &Key, keys: &[Key], said: &Table, unsaid: Un
             } else if value.is_none() {
                 continue;
             }
-            line(text, key, value, unsaid, is_off);
+            // What was chosen stands there already; the other ways are shown behind #.
+            let first = keys.iter().find(|key| matches!(key.need, Need::Either(_)));
+            let is_chosen = table.entries.is_empty() && first.is_some_and(|first| first.name == key.name);
+            let is_other = matches!(key.need, Need::Either(_)) && !is_chosen;
+            line(text, key, value, unsaid, is_off || (is_other && value.is_none()));
         }
     }
 }
@@ -94,7 +98,7 @@ fn line(text: &mut String, key: &Key, value: Option<&Value>, unsaid: Unsaid, is_
     let (value, is_off) = match (value, key.need) {
         (Some(value), _) => (written(value), is_off),
         (None, Need::Optional(_)) => (example(key), true),
-        (None, Need::Required(_)) => (example(key), is_off),
+        (None, Need::Required(_) | Need::Either(_)) => (example(key), is_off),
         (None, Need::Default(_)) => (example(key), is_off || unsaid == Unsaid::Commented),
     };
     let _ = writeln!(text, "{}{} = {value}", if is_off { "#" } else { "" }, key.name);
@@ -110,7 +114,7 @@ pub fn example(key: &Key) -> String {
     if let Kind::Tables { .. } = key.kind {
         return "[]".to_owned();
     }
-    let (Need::Required(text) | Need::Default(text) | Need::Optional(text)) = key.need;
+    let (Need::Required(text) | Need::Default(text) | Need::Optional(text) | Need::Either(text)) = key.need;
     written(&key.kind.value_of(text, &Place::head(0)))
 }
 

@@ -7,9 +7,11 @@ use tokio::sync::oneshot;
 use crate::agent::config::{CameraSettings, Settings};
 use crate::agent::doctor::Line;
 use crate::agent::tasks;
+use crate::base::clock::Clock;
 use crate::base::frame::{Area, Picture};
 use crate::base::ids::CameraId;
 use crate::base::supervise;
+use crate::capture::Attention;
 
 /// A network camera needs a few seconds for its first picture.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -59,9 +61,10 @@ async fn snapshot(camera: &CameraSettings) -> Result<Picture, String> {
     let camera = camera.clone();
     // A camera that hangs keeps its thread; the program ends soon anyway.
     supervise::thread("doctor-camera", move || {
-        let picture = tasks::open_camera(&camera)
-            .map_err(|error| format!("{error:#}"))
-            .and_then(|mut source| source.next_picture().map_err(|error| error.to_string()));
+        let picture =
+            tasks::open_camera(&camera).map_err(|error| format!("{error:#}")).and_then(|mut source| {
+                source.next_picture(&Attention::full(&Clock::system())).map_err(|error| error.to_string())
+            });
         // Nobody waits any more when it took too long.
         let _ = send.send(picture);
     })

@@ -165,7 +165,7 @@ impl Questions {
 /// The value in brackets, and whether nothing may be said.
 fn usual(key: &Key) -> (&'static str, bool) {
     match key.need {
-        Need::Required(text) | Need::Default(text) => (text, false),
+        Need::Required(text) | Need::Default(text) | Need::Either(text) => (text, false),
         Need::Optional(_) => ("", true),
     }
 }

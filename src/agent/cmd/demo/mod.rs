@@ -3,6 +3,7 @@
 //! Everything is the real thing (keys, certificates, TLS, database, nets, dashboard); only the people are made up and
 //! the hours are shortened to seconds.
 
+mod camera;
 mod hospital;
 mod platform;
 mod show;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 
 use crate::agent::cmd::{assets, interrupted, tokio};
+use crate::agent::config::Source;
 use crate::agent::enrol_roster::enrol_roster;
 use crate::agent::health::Health;
 use crate::agent::{config, identity, tasks};
@@ -22,11 +24,13 @@ use crate::base::clock::{Clock, Mono, Wall};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::write_owner_only;
 use crate::base::ids::{DeviceId, WardId};
-use crate::base::supervise;
+use crate::base::supervise::{self, Stopping};
+use crate::capture::Attention;
 use crate::domain::Finding;
 use crate::vision::eyes::Eyes;
 use crate::vision::watch::Watch;
 
+use camera::IpCamera;
 use hospital::Hospital;
 use platform::PlatformProcess;
 use show::Show;
@@ -73,12 +77,12 @@ impl Demo {
             .tempdir()
             .context("cannot make a temporary folder")?;
         let home = self.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
+        let (stop, stopping) = supervise::shutdown();
         let (mut hospital, clock) = (Hospital::new().await?, Clock::system());
         let (mut platform, settings, pace) =
-            self.prepare(&std::path::absolute(home)?, &hospital.address, &show).await?;
+            self.prepare(&std::path::absolute(home)?, &hospital.address, &show, &stopping).await?;
         let beds = ward::BEDS.len();
         show.step(5, &format!("巡查 {beds} 张床，三轮（小时缩为秒）· three rounds over {beds} beds, hours shortened to seconds"));
-        let (stop, stopping) = supervise::shutdown();
         let (tap, findings) = mpsc::channel(1024);
         let health = Health::new(clock.clone());
         let agent = tasks::run(settings, clock.clone(), Some(tap), health, stopping);
@@ -118,6 +122,7 @@ impl Demo {
         home: &Path,
         hl7: &str,
         show: &Show,
+        stopping: &Stopping,
     ) -> anyhow::Result<(PlatformProcess, config::Settings, Pace)> {
         let assets = assets(self.assets.as_deref())?;
         show.step(1, "密钥与证书 · keys and certificates");
@@ -134,8 +139,12 @@ impl Demo {
 
         show.step(3, "加载模型并自检 · loading and proving the face pack");
         let models = self.models.as_deref().map(std::path::absolute).transpose()?;
+        let ip_camera = IpCamera::start(&assets, home, stopping.clone()).await?;
         let settings_at = |pace| {
-            configure(&home.join("config.toml"), &ward::config(&assets, &state, models.as_deref(), hl7, pace))
+            configure(
+                &home.join("config.toml"),
+                &ward::config(&assets, &state, models.as_deref(), hl7, &ip_camera, pace),
+            )
         };
         let settings = settings_at(Pace::of(Duration::ZERO, Duration::ZERO))?;
         let mut eyes = tasks::open_eyes(&settings)?;
@@ -154,8 +163,11 @@ impl Demo {
 /// How long this machine works on one frame of a watched bed.
 fn one_frame(settings: &config::Settings, eyes: &mut Eyes, clock: &Clock) -> anyhow::Result<Duration> {
     const FRAMES: u32 = 6;
-    let (camera, bed) = (&settings.cameras[0], &settings.beds[0]);
-    let picture = tasks::open_camera(camera)?.next_picture()?;
+    // A recording: an IP camera waits on a runtime of its own, and this is inside another.
+    let is_recorded = |camera: &&config::CameraSettings| matches!(camera.source, Source::Recorded { .. });
+    let camera = settings.cameras.iter().find(is_recorded).context("no camera is a recording")?;
+    let bed = settings.beds.iter().find(|bed| bed.camera == camera.id).context("no bed before it")?;
+    let picture = tasks::open_camera(camera)?.next_picture(&Attention::full(clock))?;
     let zone =
         picture.cut(bed.zone).ok_or_else(|| anyhow::anyhow!("the first bed lies outside its picture"))?;
     let mut watch = Watch::default();

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::agent::cmd::demo::camera::{CAMERA, IpCamera};
 use crate::domain::Finding;
 use crate::domain::exception::{ExceptionKind, Move};
 use crate::domain::liveness::Cue;
@@ -34,7 +35,14 @@ use ExceptionKind::{HangingBed, Impersonation, NotVerified, PresentationAttack, 
 
 /// In the order of the roster.
 pub const BEDS: [BedStory; 14] = [
-    bed("01", "cam-1", true, ("本人在床，正面", "the patient, upright"), "Verified", &[]),
+    bed(
+        "01",
+        "cam-1",
+        true,
+        ("本人在床，正面（网络摄像头）", "the patient, upright, seen through an IP camera"),
+        "Verified",
+        &[],
+    ),
     bed("02", "cam-1", false, ("本人在床，侧躺 90°", "the patient, lying at 90°"), "Verified", &[]),
     bed("03", "cam-2", true, ("本人在床，斜躺 215°", "the patient, at an odd angle"), "Verified", &[]),
     bed(
@@ -194,7 +202,14 @@ impl Pace {
 }
 
 /// The configuration a hospital would write, with the hours shortened to seconds.
-pub fn config(assets: &Path, state: &Path, models: Option<&Path>, hl7: &str, pace: Pace) -> String {
+pub fn config(
+    assets: &Path,
+    state: &Path,
+    models: Option<&Path>,
+    hl7: &str,
+    ip_camera: &IpCamera,
+    pace: Pace,
+) -> String {
     let assets = std::path::absolute(assets).unwrap_or_else(|_| assets.to_owned());
     let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
     let mut text = format!(
@@ -215,15 +230,19 @@ pub fn config(assets: &Path, state: &Path, models: Option<&Path>, hl7: &str, pac
     let mut cameras: Vec<&str> = BEDS.iter().map(|bed| bed.camera).collect();
     cameras.dedup();
     for camera in cameras {
-        // One camera is a folder of pictures, another a stream: both ways in are shown.
+        // One is an IP camera, one a stream in a file, the others folders of pictures: all these ways in are shown.
         let folder = assets.join("ward").join(camera);
         let recorded = if folder.is_dir() { folder } else { folder.with_extension("mjpeg") };
         let empty = assets.join("ward/empty").join(format!("{camera}.jpg"));
-        let (recorded, empty) = (quoted(&recorded), quoted(&empty));
-        let _ = write!(
-            text,
-            "\n[[camera]]\nid = \"{camera}\"\nrecorded = {recorded}\nfps = 4\nempty = {empty}\n"
-        );
+        let source = if camera == CAMERA {
+            let IpCamera { url, user, password_file } = ip_camera;
+            let password_file = quoted(password_file);
+            format!("rtsp = \"{url}\"\nuser = \"{user}\"\npassword_file = {password_file}\nsynthetic = true")
+        } else {
+            format!("recorded = {}\nfps = 4", quoted(&recorded))
+        };
+        let empty = quoted(&empty);
+        let _ = write!(text, "\n[[camera]]\nid = \"{camera}\"\n{source}\nempty = {empty}\n");
     }
     for bed in &BEDS {
         let x = if bed.is_left { 20 } else { 660 };
