@@ -54,9 +54,9 @@ fn server(fault: Option<Fault>, with_login: bool) -> Server {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = supervise::shutdown();
-    runtime.block_on(async {
-        supervise::task("server", serve(listener, Program { clip, login, fault }, stopping))
-    });
+    let inside = runtime.enter();
+    supervise::task("server", serve(listener, Program { clip, login, fault }, stopping));
+    drop(inside);
     Server { address, _stop: stop, _runtime: runtime }
 }
 

@@ -43,7 +43,9 @@ pub fn measure(cameras: u32, seconds: u64, scene: &Picture) -> anyhow::Result<Va
     let address = format!("rtsp://{}/bench", listener.local_addr()?);
     let (stop, stopping) = supervise::shutdown();
     let program = Program { clip, login: None, fault: None };
-    runtime.block_on(async { supervise::task("bench-server", serve(listener, program, stopping.clone())) });
+    let inside = runtime.enter();
+    supervise::task("bench-server", serve(listener, program, stopping.clone()));
+    drop(inside);
     let clock = Clock::system();
     let mut slots = Vec::new();
     for number in 0..cameras {
