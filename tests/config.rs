@@ -222,3 +222,49 @@ fn init_writes_a_commented_file_from_answers_or_questions_and_never_overwrites()
     let settings = config::read(&at.join("asked.toml")).unwrap();
     assert_eq!((settings.mode.name(), settings.ward.as_str(), settings.cameras.len()), ("pilot", "3A", 1));
 }
+
+#[test]
+fn a_moved_bed_is_changed_where_it_stands_and_everything_else_stays() {
+    use bedcheck::agent::config::edit::{EditError, put_beds};
+    use bedcheck::agent::config::{Above, BedSettings};
+    use bedcheck::base::frame::{Area, Head};
+    use bedcheck::base::ids::{BedId, CameraId};
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = ward();
+    let (main, part) = (folder.path().join("config.toml"), folder.path().join("conf.d/beds.toml"));
+    let inline =
+        "bed = [{ id = \"01\", camera = \"cam-1\", zone = { x = 0, y = 0, width = 99, height = 99 } }]\n";
+    fs::write(&main, format!("# 顶 top\n{inline}{GOOD}")).unwrap();
+    fs::set_permissions(&main, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    let second = "# 靠门 by the door\n[[bed]]\nid = \"02\"   # 二床\ncamera = \"cam-1\"\nhead = \"left\"  # 头\n\n[bed.zone]\nx = 100\ny = 0\nwidth = 200 # 宽\nheight = 200\n";
+    fs::write(&part, second).unwrap();
+    let bed = |id: &str, x: u32, head: Head| BedSettings {
+        id: BedId::new(id).unwrap(),
+        camera: CameraId::new("cam-1").unwrap(),
+        zone: Area { x, y: 0, width: 200, height: 200 },
+        head,
+    };
+    let beds = [bed("01", 5, Head::Up), bed("02", 300, Head::Down), bed("03", 600, Head::Right)];
+    let settings = put_beds(&main, &Above::default(), &beds).unwrap();
+    let mut found = settings.beds.clone();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(found, beds);
+    let text = fs::read_to_string(&part).unwrap();
+    assert_eq!(text, second.replace("x = 100", "x = 300").replace("\"left\"", "\"down\""));
+    let text = fs::read_to_string(&main).unwrap();
+    assert!(
+        text.starts_with("# 顶 top\n") && text.contains("id = \"03\"") && text.contains("head = \"right\""),
+        "{text}"
+    );
+    assert_eq!(fs::metadata(&main).unwrap().permissions().mode() & 0o777, 0o640);
+
+    // Nothing is written where the whole would not be good, and a bed that is gone is taken out of its file.
+    let twice = [bed("01", 5, Head::Up), bed("01", 300, Head::Up)];
+    assert!(matches!(put_beds(&main, &Above::default(), &twice), Err(EditError::Refused(_))));
+    assert_eq!(fs::read_to_string(&main).unwrap(), text);
+    put_beds(&main, &Above::default(), &beds[..1]).unwrap();
+    assert!(!fs::read_to_string(&part).unwrap().contains("bed"), "{}", fs::read_to_string(&part).unwrap());
+    assert_eq!(config::read(&main).unwrap().beds, beds[..1]);
+}

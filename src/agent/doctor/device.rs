@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const LOW: u64 = 1024 * 1024 * 1024;
 const VERY_LOW: u64 = 100 * 1024 * 1024;
 /// Certificates live for 30 days at the shortest.
-const DAYS_TO_WARN: i64 = 10;
+pub const DAYS_TO_WARN: i64 = 10;
 
 pub fn library() -> Line {
     let title = ("推理库", "ONNX Runtime");
@@ -63,8 +63,10 @@ pub fn models(settings: &Settings) -> Line {
 
 pub fn clock(settings: &Settings, now: Now) -> Line {
     let line = Line::good("clock", ("时钟", "clock"), format!("{}", now.wall));
-    let born =
-        identity::bundle(&settings.state).ok().and_then(|bundle| validity(&bundle)).map(|(from, _)| from);
+    let born = identity::bundle(&settings.state)
+        .ok()
+        .and_then(|bundle| validity(bundle.cert_pem.as_bytes()))
+        .map(|(from, _)| from);
     if born.is_some_and(|born| now.wall < born) {
         return line.bad("时间早于本机证书签发时间，请校时 · earlier than this device's certificate: set the clock (timedatectl set-ntp true)");
     }
@@ -107,14 +109,14 @@ pub async fn identity(settings: &Settings, now: Now) -> Vec<Line> {
             return vec![Line::good("certificate", title, error.to_string()).bad(next)];
         }
     };
-    let certificate = match validity(&bundle) {
+    let certificate = match validity(bundle.cert_pem.as_bytes()) {
         Some((_, until)) => {
-            let days = (until.0 - now.wall.0) / (24 * 3_600_000);
+            let days = days_left(until, now);
             let line = Line::good("certificate", title, format!("{}，剩 {days} 天 days left", bundle.device));
             let next =
                 "请平台管理员重新签发 bundle.json · ask the platform's administrator for a new bundle.json";
             match days {
-                _ if until < now.wall => line.bad(next),
+                days if days < 0 => line.bad(next),
                 days if days < DAYS_TO_WARN => line.attention(next),
                 _ => line,
             }
@@ -142,11 +144,16 @@ async fn platform(settings: &Settings, bundle: &DeviceBundle) -> Line {
     }
 }
 
-/// From when until when the device's certificate is good.
-fn validity(bundle: &DeviceBundle) -> Option<(Wall, Wall)> {
-    let (_, pem) = parse_x509_pem(bundle.cert_pem.as_bytes()).ok()?;
+/// From when until when the first certificate of a chain is good.
+pub fn validity(pem: &[u8]) -> Option<(Wall, Wall)> {
+    let (_, pem) = parse_x509_pem(pem).ok()?;
     let certificate = pem.parse_x509().ok()?;
     let validity = certificate.validity();
     let wall = |seconds: i64| Wall(seconds.saturating_mul(1000));
     Some((wall(validity.not_before.timestamp()), wall(validity.not_after.timestamp())))
+}
+
+/// Whole days until then; below 0 when it is over.
+pub fn days_left(until: Wall, now: Now) -> i64 {
+    (until.0 - now.wall.0).div_euclid(24 * 3_600_000)
 }

@@ -3,6 +3,7 @@
 
 mod cameras;
 mod device;
+mod ports;
 mod ward;
 
 use std::path::{Path, PathBuf};
@@ -92,7 +93,7 @@ pub async fn examine(config: &Path, above: &Above, now: Now) -> Examination {
     lines.push(device::disk(&settings));
     lines.extend(device::identity(&settings, now).await);
     lines.extend(ward::roster(&settings, now));
-    lines.push(ward::hl7(&settings).await);
+    lines.extend(ports::look(&settings, now).await);
     lines.push(ward::outbox(&settings, now));
     Examination { lines, snapshots }
 }

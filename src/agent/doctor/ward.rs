@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::agent::config::Settings;
 use crate::agent::doctor::Line;
@@ -86,22 +85,6 @@ fn enrolled(settings: &Settings, roster: &RosterFile) -> Line {
                 line
             }
         }
-    }
-}
-
-/// Whether HL7 messages could arrive.
-pub async fn hl7(settings: &Settings) -> Line {
-    let title = ("HL7 接口", "HL7");
-    let Some(hl7) = &settings.hl7 else {
-        return Line::good("hl7", title, "未配置，只读名册文件 · not configured, the file is read");
-    };
-    if let Ok(Ok(_)) = tokio::time::timeout(Duration::from_secs(2), TcpStream::connect(&hl7.listen)).await {
-        return Line::good("hl7", title, format!("{} 正在监听 is listening", hl7.listen));
-    }
-    match TcpListener::bind(&hl7.listen).await {
-        Ok(_) => Line::good("hl7", title, format!("{} 空闲，终端未运行 is free, no agent runs", hl7.listen)),
-        Err(error) => Line::good("hl7", title, format!("{}: {error}", hl7.listen))
-            .bad("换一个地址或端口 hl7.listen · choose another address or port"),
     }
 }
 
