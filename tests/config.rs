@@ -255,7 +255,7 @@ fn a_moved_bed_is_changed_where_it_stands_and_everything_else_stays() {
     assert_eq!(text, second.replace("x = 100", "x = 300").replace("\"left\"", "\"down\""));
     let text = fs::read_to_string(&main).unwrap();
     assert!(
-        text.starts_with("# 顶 top\n") && text.contains("id = \"03\"") && text.contains("head = \"right\""),
+        text.contains("# 顶 top\n") && text.contains("id = \"03\"") && text.contains("head = \"right\""),
         "{text}"
     );
     assert_eq!(fs::metadata(&main).unwrap().permissions().mode() & 0o777, 0o640);
