@@ -66,14 +66,16 @@ fn the_example_configuration_is_complete_and_says_what_the_defaults_are() {
 fn the_shipped_files_are_what_the_table_of_keys_says() {
     let example = commented(&Table::new(Place::head(0)), Unsaid::Written);
     let schema = format!("{}\n", serde_json::to_string_pretty(&schema::schema()).unwrap());
+    let mut outdated = Vec::new();
     for (name, wanted) in [("config.example.toml", example), ("config.schema.json", schema)] {
         let path = root().join("firmware-config").join(name);
         if fs::read_to_string(&path).unwrap_or_default() != wanted {
             let fresh = root().join("target").join(name);
             fs::write(&fresh, wanted).unwrap();
-            panic!("{} is out of date: cp {} {0}", path.display(), fresh.display());
+            outdated.push(format!("out of date: cp {} {}", fresh.display(), path.display()));
         }
     }
+    assert!(outdated.is_empty(), "{}", outdated.join("\n"));
 }
 
 #[test]

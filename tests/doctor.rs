@@ -7,6 +7,7 @@
     reason = "the helpers of a test fail by panicking; test files need no sync"
 )]
 
+#[expect(dead_code, reason = "nothing stays here that would have to be started")]
 #[path = "common/terminal.rs"]
 mod terminal;
 

@@ -6,6 +6,8 @@
 //!                                └──── looks ◄──────┘
 //!        files, HL7, JSON, FHIR ─► ward thread (owns the facts) ─► beliefs: roster and faces
 //! ```
+//!
+//! `reload` starts all of it again when the configuration changes; `health` shows it to people and to systemd.
 
 pub mod calibrate;
 pub mod cmd;

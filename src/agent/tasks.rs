@@ -106,6 +106,7 @@ pub async fn run(
     let hello = hello(&settings, &roster, now);
     keeper.ask(move |journal| journal.commit(hello)).await??;
     written.notify_one();
+    health.beat(keeper.ask(|journal| journal.pending()).await??.rows, gallery.people());
     let seed = drawn_seed()?;
     let mut decide = Decide {
         domain: Domain::new(policy, settings.views(), seed, now),
@@ -133,6 +134,12 @@ pub async fn run(
     decide.apply(now, Input::Roster(roster)).await?;
     health.begun(&settings, &decide.slots);
     let ended = decide.run(stopping).await;
+    wind_down(ports, vision).await;
+    Ok(ended?)
+}
+
+/// Waits for what the next start, or the end of the process, would stumble over.
+async fn wind_down(ports: Vec<tokio::task::JoinHandle<()>>, vision: JoinHandle<()>) {
     // Whoever starts next wants the ports.
     for port in ports {
         if tokio::time::timeout(END_WAIT, port).await.is_err() {
@@ -144,7 +151,6 @@ pub async fn run(
     if tokio::time::timeout(END_WAIT, joined).await.is_err() {
         warn!("The vision thread did not end in time.");
     }
-    Ok(ended?)
 }
 
 /// Delivery to the platform; what the platform orders comes out.

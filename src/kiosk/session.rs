@@ -30,8 +30,25 @@ pub enum InviteError {
 pub fn invite(folder: &Path) -> Result<String, InviteError> {
     let token = random().map_err(InviteError::Random)?;
     make_owner_only_folder(folder)?;
-    write_owner_only(&file(folder, &token), b"")?;
+    let made = file(folder, &token);
+    write_owner_only(&made, b"")?;
+    sweep(folder, &made);
     Ok(token)
+}
+
+/// Takes links away that nobody opened, as old as the disk's own times say.
+fn sweep(folder: &Path, newest: &Path) {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let Some(now) = modified(newest) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let is_link = path.extension().is_some_and(|ending| ending == "once");
+        let age = modified(&path).and_then(|made| now.duration_since(made).ok());
+        if is_link && age.is_some_and(|age| age > LINK_LIVES) {
+            // It opens nothing any more; a leftover is only untidy.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn file(folder: &Path, token: &str) -> PathBuf {

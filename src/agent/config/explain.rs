@@ -8,6 +8,9 @@ use crate::agent::config::keys::{self, Key, Need};
 use crate::agent::config::kinds::{Kind, nearest};
 use crate::agent::config::write::example;
 
+/// More would not be read.
+const MOST_SUGGESTIONS: usize = 5;
+
 /// The key at a dotted path and everything below it, one block each; `None` when there is no such key.
 pub fn explain(path: &str) -> Option<String> {
     let found = below(path);
@@ -21,16 +24,15 @@ pub fn as_json(path: &str) -> Option<Value> {
     (!found.is_empty()).then(|| found.iter().map(|(path, key)| object(path, key)).collect())
 }
 
-/// The known key somebody probably meant.
-pub fn suggestion(path: &str) -> Option<String> {
+/// The known keys somebody may have meant, the same name in several tables among them.
+pub fn suggestions(path: &str) -> Vec<String> {
     let all = keys::all();
     let last = path.rsplit('.').next().unwrap_or(path);
-    nearest(path, all.iter().map(|(path, _)| path.as_str())).map(str::to_owned).or_else(|| {
-        let same = |(known, _): &&(String, &Key)| {
-            known.rsplit('.').next().is_some_and(|name| nearest(last, [name].into_iter()).is_some())
-        };
-        all.iter().find(same).map(|(path, _)| path.clone())
-    })
+    let is_like = |known: &str| {
+        let name = known.rsplit('.').next().unwrap_or(known);
+        nearest(path, [known].into_iter()).is_some() || nearest(last, [name].into_iter()).is_some()
+    };
+    all.into_iter().map(|(known, _)| known).filter(|known| is_like(known)).take(MOST_SUGGESTIONS).collect()
 }
 
 fn below(path: &str) -> Vec<(String, &'static Key)> {

@@ -152,8 +152,12 @@ impl Explain {
         // People copy [patrol] and [[camera]] from the file as they stand there.
         let key = self.key.replace(['[', ']'], "");
         let Some(text) = explain::explain(&key) else {
-            let guess = explain::suggestion(&key)
-                .map_or(String::new(), |guess| format!("；是否想写 {guess}？ did you mean {guess}?"));
+            let guess = explain::suggestions(&key).join(", ");
+            let guess = if guess.is_empty() {
+                guess
+            } else {
+                format!("；是否想写 {guess}？ did you mean {guess}?")
+            };
             return Err(Ending::failed(format!("没有配置项 {key:?} · there is no such key{guess}")).into());
         };
         match explain::as_json(&key) {
