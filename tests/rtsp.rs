@@ -1,6 +1,6 @@
 //! IP cameras, over real sockets: our own misbehaving one always, GStreamer's server where it is installed.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+#![expect(clippy::print_stderr, clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

@@ -64,7 +64,7 @@ async fn hospital(folder: tempfile::TempDir, more: &str) -> Hospital {
     let thread =
         WardThread { ward, files: settings.files(), faces, seen: BTreeMap::new(), clock: Clock::system() };
     let (stop, stopping) = shutdown();
-    let beliefs = ward_ports::start(thread, &settings, &stopping).await.unwrap();
+    let (beliefs, _ports) = ward_ports::start(thread, &settings, &stopping).await.unwrap();
     Hospital { folder, beliefs, _stop: stop }
 }
 

@@ -21,7 +21,13 @@ fn table(keys: &[Key]) -> Value {
     let properties: Map<String, Value> = keys.iter().map(|key| (key.name.to_owned(), one(key))).collect();
     let required: Vec<&str> =
         keys.iter().filter(|key| matches!(key.need, Need::Required(_))).map(|key| key.name).collect();
-    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+    let mut schema = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+    let either = keys.iter().filter(|key| matches!(key.need, Need::Either(_)));
+    let either: Vec<Value> = either.map(|key| json!({ "required": [key.name] })).collect();
+    if !either.is_empty() {
+        schema["oneOf"] = Value::Array(either);
+    }
+    schema
 }
 
 fn one(key: &Key) -> Value {

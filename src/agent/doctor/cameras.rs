@@ -63,7 +63,8 @@ async fn snapshot(camera: &CameraSettings) -> Result<Picture, String> {
     supervise::thread("doctor-camera", move || {
         let picture =
             tasks::open_camera(&camera).map_err(|error| format!("{error:#}")).and_then(|mut source| {
-                source.next_picture(&Attention::full(&Clock::system())).map_err(|error| error.to_string())
+                let attention = Attention::full(&Clock::system());
+                source.next_picture(&attention).map_err(|error| error.words().to_string())
             });
         // Nobody waits any more when it took too long.
         let _ = send.send(picture);
