@@ -126,7 +126,12 @@ fn challenge(report: &mut Report, faults: &Faults) {
     let first = honest.next_picture(&patrol_at(1));
     let second = honest.next_picture(&patrol_at(4000));
     let good = first.is_ok() && second.is_ok() && honest.tamper().is_none();
-    report.line("a camera that follows its brightness is believed", good, format!("{:?}", honest.tamper()));
+    let trouble = first.err().or(second.err()).map_or(String::new(), |error| error.to_string());
+    report.line(
+        "a camera that follows its brightness is believed",
+        good,
+        format!("{:?} {trouble}", honest.tamper()),
+    );
     drop(honest);
 
     // A camera that does not obey: somebody sets the brightness back at once.

@@ -28,6 +28,9 @@ use crate::capture::usb::pixels::{Layout, Raw};
 const GLANCE_MS: i32 = 250;
 /// So many glances without a frame are a stall: 5 s.
 const MOST_GLANCES: u32 = 20;
+/// How long closing waits for the thread: 2 s, some glances and a frame.
+const CLOSE_STEPS: u32 = 80;
+const CLOSE_STEP: Duration = Duration::from_millis(25);
 /// `POLLIN`, the same on every Linux.
 const READABLE: i16 = 1;
 /// What is asked for: enough for faces of two beds, and little enough for three cameras on one bus.
@@ -111,8 +114,8 @@ impl Reader {
         self.thread.is_finished()
     }
 
-    /// Asks the thread to end; it is never waited for.
-    pub fn close(&mut self) {
+    /// Asks the thread to end.
+    fn close(&mut self) {
         self.orders = None;
     }
 
@@ -133,6 +136,13 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.close();
+        // Whoever opens the camera next finds it busy until the thread is gone; one that hangs is left to itself.
+        for _ in 0..CLOSE_STEPS {
+            if self.thread.is_finished() {
+                return;
+            }
+            std::thread::sleep(CLOSE_STEP);
+        }
     }
 }
 

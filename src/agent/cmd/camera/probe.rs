@@ -141,7 +141,7 @@ fn as_json(found: &Measured, camera: &dyn Camera, complaints: &[Words]) -> Value
         "width": found.size.map(|size| size.0),
         "height": found.size.map(|size| size.1),
         "pictures": found.pictures,
-        "pictures_per_second": found.rate().map(|rate| (rate * 10.0).round() / 10.0),
+        "pictures_per_second": found.rate().map(|rate| (f64::from(rate) * 10.0).round() / 10.0),
         "first_picture_ms": found.first.map(|time| time.as_millis() as u64),
         "keyframe_interval_ms": camera.keyframe_gap().map(|gap| gap.as_millis() as u64),
         "brightness": [found.darkest.map(f32::round), found.brightest.map(f32::round)],
