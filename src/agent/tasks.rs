@@ -138,17 +138,21 @@ pub async fn run(
     Ok(ended?)
 }
 
-/// Waits for what the next start, or the end of the process, would stumble over.
+/// Waits for what the next start, or the end of the process, would stumble over; for all of it at the same time, because
+/// whoever stops us is not patient.
 async fn wind_down(ports: Vec<tokio::task::JoinHandle<()>>, vision: JoinHandle<()>) {
     // Whoever starts next wants the ports.
-    for port in ports {
-        if tokio::time::timeout(END_WAIT, port).await.is_err() {
-            warn!("A port was not given back in time.");
+    let ports = async {
+        for port in ports {
+            if tokio::time::timeout(END_WAIT, port).await.is_err() {
+                warn!("A port was not given back in time.");
+            }
         }
-    }
+    };
     // The nets must not be running when the process tears the runtime down.
     let joined = tokio::task::spawn_blocking(move || vision.join());
-    if tokio::time::timeout(END_WAIT, joined).await.is_err() {
+    let (joined, ()) = tokio::join!(tokio::time::timeout(END_WAIT, joined), ports);
+    if joined.is_err() {
         warn!("The vision thread did not end in time.");
     }
 }
