@@ -213,7 +213,7 @@ impl Decide {
             .map(|(camera, slot)| {
                 let frames = slot.count();
                 let working = self.last_counts.insert(camera.clone(), frames) != Some(frames);
-                let tamper = slot.newest().and_then(|frame| frame.tamper);
+                let tamper = slot.health().tamper;
                 CameraBeat { camera: camera.to_string(), frames, working, tamper }
             })
             .collect();
@@ -234,7 +234,7 @@ impl Decide {
 
     /// A camera that was covered between two rounds is noticed with the next beat.
     async fn look_at_cameras(&mut self, now: Now) -> Result<(), DecideError> {
-        let seen = self.slots.iter().filter_map(|(id, slot)| Some((id.clone(), slot.newest()?.tamper)));
+        let seen = self.slots.iter().map(|(id, slot)| (id.clone(), slot.health().tamper));
         for (camera, tamper) in seen.collect::<Vec<_>>() {
             self.apply(now, Input::Camera { camera, tamper }).await?;
         }

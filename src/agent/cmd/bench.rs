@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::agent::cmd::{Pack, assets, bench_cameras, say, say_json};
+use crate::agent::cmd::{Pack, assets, bench_cameras, bench_domain, say, say_json};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::read_at_most;
 use crate::base::frame::Picture;
@@ -28,6 +28,9 @@ pub struct Bench {
     /// Measure so many IP cameras with 1080p instead.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
     cameras: Option<u32>,
+    /// Measure deciding alone instead: a thousand beds, ten thousand facts, one round.
+    #[arg(long, conflicts_with = "cameras")]
+    domain: bool,
     /// Seconds for which cameras are measured on patrol, and again while watched.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
@@ -48,6 +51,9 @@ impl Bench {
             return answer(&bench_cameras::measure(cameras, self.seconds, &scene)?, self.json);
         }
         let stopwatch = Stopwatch::new(self.runs);
+        if self.domain {
+            return answer(&measure_domain(&stopwatch)?, self.json);
+        }
         let began = stopwatch.seconds();
         let mut eyes = self.pack.open()?;
         let start_up = stopwatch.seconds() - began;
@@ -58,6 +64,18 @@ impl Bench {
         let bytes = read_at_most(&image, picture::MOST_BYTES).map_err(Ending::failed)?;
         answer(&measure(&stopwatch, &mut eyes, &bytes, start_up)?, self.json)
     }
+}
+
+fn measure_domain(watch: &Stopwatch) -> anyhow::Result<Value> {
+    let facts = bench_domain::facts()?;
+    let fold = watch.median(|| bench_domain::believe(&facts))?;
+    let all = watch.median(|| bench_domain::round(&facts))?;
+    Ok(json!({
+        "beds": bench_domain::BEDS,
+        "facts": bench_domain::FACTS,
+        "runs": watch.runs,
+        "ms": { "believe": ms(fold), "believe_and_decide_a_round": ms(all) },
+    }))
 }
 
 fn answer(figures: &Value, json: bool) -> anyhow::Result<Code> {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_cameras;
+mod bench_domain;
 mod calibrate;
 mod camera;
 mod config;
