@@ -198,6 +198,18 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// A device of the tests' own: known, and without a certificate.
+#[cfg(test)]
+pub fn enter(tx: &rusqlite::Transaction<'_>, device: &DeviceId) -> rusqlite::Result<()> {
+    tx.execute(
+        "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
+                             round_every_ms, added_ms, expected_ms)
+         VALUES (?1, 'w', 'i', x'00', '', 0, 600000, 0, 0)",
+        [device.as_str()],
+    )?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -170,12 +170,7 @@ mod tests {
         let db = crate::platform::db::Database::open(&folder.path().join("p.db")).unwrap();
         let device = DeviceId::new("d").unwrap();
         db.write(|tx| {
-            tx.execute(
-                "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
-                                     round_every_ms, added_ms, expected_ms)
-                 VALUES ('d', 'w', 'i', x'00', '', 0, 600000, 0, 0)",
-                [],
-            )?;
+            crate::platform::devices::enter(tx, &device)?;
             said(tx, &device)?;
             tx.query_row("SELECT count(*) FROM exception WHERE kind = 'draw_forged'", [], |row| row.get(0))
         })

@@ -336,12 +336,7 @@ mod tests {
             synthetic: false,
         };
         db.write(|tx| {
-            tx.execute(
-                "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
-                                     round_every_ms, added_ms, expected_ms)
-                 VALUES ('d', 'w', 'i', x'00', '', 0, 600000, 0, 0)",
-                [],
-            )?;
+            crate::platform::devices::enter(tx, &device)?;
             let plan = RoundPlan { due: vec![due], ..plan(5 * MINUTE, 10 * MINUTE) };
             begin_round(tx, &device, "e", &plan, at(0), Duration::from_secs(600))?;
             heard(tx, &device, Some(at(0)), at(0))?;

@@ -89,12 +89,7 @@ mod tests {
             until: Wall(until),
         };
         db.write(|tx| {
-            tx.execute(
-                "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
-                                     round_every_ms, added_ms, expected_ms)
-                 VALUES ('d', 'w', 'i', x'00', '', 0, 600000, 0, 0)",
-                [],
-            )?;
+            crate::platform::devices::enter(tx, &device)?;
             place(tx, &device, &order("a", 1000), Wall(0))?;
             place(tx, &device, &order("b", 2000), Wall(1))?;
             assert_eq!(open(tx, &device, Wall(5))?, [order("a", 1000), order("b", 2000)]);

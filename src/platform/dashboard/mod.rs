@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tracing::error;
 
 use crate::base::clock::Clock;
+use crate::net::server;
 use crate::platform::db::{Database, DatabaseError};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -100,17 +101,7 @@ async fn guard(request: Request, next: Next) -> Response {
         (StatusCode::MISDIRECTED_REQUEST, "this dashboard answers only under its own loopback address")
             .into_response()
     };
-    let headers = answer.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    server::close_to_others(&mut answer, POLICY);
     answer
 }
 
@@ -129,6 +120,8 @@ fn is_ours(headers: &HeaderMap, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn asked(headers: &[(&'static str, &'static str)], path: &str) -> bool {
