@@ -56,11 +56,17 @@ fn comma_separated(bytes: &[u8]) -> Result<Rows, Vec<String>> {
         .has_headers(false)
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
+    let (mut at, mut line) = (0, 1);
     let mut rows = Vec::new();
     for (number, record) in reader.records().take(MOST_ROWS + 2).enumerate() {
         let record = record.map_err(|error| vec![format!("row {}: {error}", number + 1)])?;
-        let row = record.position().map_or(number as u64 + 1, csv::Position::line);
-        rows.push((row, record.iter().map(str::to_owned).collect()));
+        // The reader's position lies before the empty lines that it skips.
+        let said = record.position().and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(at);
+        let empty = text.bytes().skip(said).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let before = text.as_bytes().get(at..said + empty).unwrap_or_default();
+        line += before.iter().filter(|byte| **byte == b'\n').count() as u64;
+        at = said + empty;
+        rows.push((line, record.iter().map(str::to_owned).collect()));
     }
     Ok(rows)
 }
