@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::agent::config::edit::{EditError, put_beds};
 use crate::agent::config::{self, Above, BedSettings, ConfigError, Settings};
 use crate::agent::health::Health;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Mono};
 use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
 use crate::base::frame::{Area, Picture};
 use crate::base::ids::{BedId, CameraId};
 use crate::hospital::roster_file;
 use crate::kiosk::{Desk, Drawing, Refusal, Zone};
+
+/// How long a page waits for a camera's first picture.
+const FIRST_PICTURE: Duration = Duration::from_secs(5);
 
 /// Where the page is served when the configuration does not say.
 pub const USUAL_ADDRESS: &str = "127.0.0.1:8470";
@@ -72,8 +76,9 @@ impl Desk for ZoneDesk {
     }
 
     fn picture(&self, camera: &str) -> Option<Picture> {
-        let slot = self.health.shown().slots.get(&CameraId::new(camera).ok()?)?.newest()?;
-        Some(slot.picture)
+        let slot = self.health.shown().slots.get(&CameraId::new(camera).ok()?)?.clone();
+        // A camera that has just been opened brings its first picture soon.
+        Some(slot.newer_than(Mono::default(), FIRST_PICTURE)?.picture)
     }
 
     fn save(&self, version: &str, zones: &[Zone]) -> Result<String, Refusal> {
