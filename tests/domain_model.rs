@@ -65,6 +65,8 @@ struct Reference {
     contested: bool,
     open: BTreeSet<ExceptionKind>,
     leaves: Vec<(i64, Option<i64>, i64)>,
+    /// When the patient was last said to be back: no leave that is reported later began before.
+    returned: i64,
     /// When absences were due that no late reason has claimed yet.
     absences: Vec<i64>,
     looks: Vec<Shows>,
@@ -249,7 +251,7 @@ impl World {
         let now = self.now.wall.0;
         let (stay, reference) = self.stays.get_mut(bed).unwrap();
         let last = reference.leaves.last().map_or(i64::MIN, |(from, to, _)| to.unwrap_or(now).max(*from));
-        let from = (now - back).max(last);
+        let from = (now - back).max(last).max(reference.returned);
         if from > now {
             return;
         }
@@ -271,6 +273,7 @@ impl World {
     fn come_back(&mut self, bed: &BedId) {
         let now = self.now.wall.0;
         let (stay, reference) = self.stays.get_mut(bed).unwrap();
+        reference.returned = now;
         if let Some(leave) = reference.leaves.last_mut() {
             leave.1 = Some(leave.1.map_or(now, |to| to.min(now)));
         }
