@@ -291,11 +291,8 @@ pub fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
             "These people were enrolled with other models and cannot be compared; run `bedcheck enrol` again."
         );
     }
-    let mut gallery = Gallery::new(eyes.manifest.embedder.metric);
-    for (stay, template) in store.all(&eyes.manifest.embedder.sha256).map_err(Ending::config)? {
-        gallery.enrol(stay, template);
-    }
-    Ok(gallery)
+    let enrolled = store.all(&eyes.manifest.embedder.sha256).map_err(Ending::config)?;
+    Ok(Gallery::of(eyes.manifest.embedder.metric, enrolled))
 }
 
 /// The ward as the facts have it, the roster file among them.

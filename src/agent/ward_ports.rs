@@ -1,5 +1,6 @@
 //! Starts what brings news of the ward: its thread, the ports for hospital systems, and the FHIR poll.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -69,14 +70,14 @@ pub async fn start(
 
 fn server_config(port: &Port) -> anyhow::Result<Option<Arc<ServerConfig>>> {
     let Some(TlsFiles { cert, key, ca }) = &port.tls else { return Ok(None) };
-    let text =
-        |path| read_at_most(path, MOST_SECRET).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let identity = Identity {
-        ca_pem: text(ca).map_err(Ending::config)?,
-        cert_pem: text(cert).map_err(Ending::config)?,
-        key_pem: text(key).map_err(Ending::config)?,
-    };
+    let identity = Identity { ca_pem: secret(ca)?, cert_pem: secret(cert)?, key_pem: secret(key)? };
     Ok(Some(tls::server(&identity).map_err(Ending::config)?))
+}
+
+/// A certificate, key or token.
+fn secret(path: &Path) -> anyhow::Result<String> {
+    let bytes = read_at_most(path, MOST_SECRET).map_err(Ending::config)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn start_poll(
@@ -85,10 +86,8 @@ fn start_poll(
     letters: SyncSender<Letter>,
     stopping: &Stopping,
 ) -> anyhow::Result<()> {
-    let read =
-        |path| read_at_most(path, MOST_SECRET).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let ca = fhir.ca.as_deref().map(read).transpose().map_err(Ending::config)?;
-    let token = fhir.token_file.as_deref().map(read).transpose().map_err(Ending::config)?;
+    let ca = fhir.ca.as_deref().map(secret).transpose()?;
+    let token = fhir.token_file.as_deref().map(secret).transpose()?;
     let fetcher = Fetcher::new(ca.as_deref(), token.map(Private::new)).map_err(Ending::config)?;
     let poll = Poll { url: fhir.url.clone(), every: fhir.every, ward: ward.clone(), fetcher };
     let post = move |encounters| {

@@ -199,10 +199,7 @@ impl Faces {
         if state == self.seen {
             return Ok(false);
         }
-        let mut gallery = self.gallery.emptied();
-        for (stay, template) in self.store.all(&self.models)? {
-            gallery.enrol(stay, template);
-        }
+        let gallery = Gallery::of(self.gallery.metric(), self.store.all(&self.models)?);
         info!(people = gallery.people(), "The enrolled faces have changed.");
         (self.gallery, self.seen) = (Arc::new(gallery), state);
         Ok(true)

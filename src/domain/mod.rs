@@ -38,7 +38,6 @@ pub mod verdict;
 pub mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +152,6 @@ pub struct Domain {
     /// `None` until the first one is read: without it nothing is due, and nothing recalled is dropped.
     roster: Option<Roster>,
     beds: BTreeMap<BedId, Bed>,
-    views: BTreeMap<BedId, CameraId>,
     patrol: Patrol,
     timeline: Timeline,
     irregular: Irregular,
@@ -165,12 +163,11 @@ impl Domain {
     /// `views` says which camera sees which bed; `root` is the secret behind the draws of a first life, which makes
     /// the rounds unpredictable to the ward and exact in a replay.
     pub fn new(policy: Policy, views: BTreeMap<BedId, CameraId>, root: [u8; 32], now: Now) -> Domain {
-        let patrol = Patrol::new(&policy, views.clone(), Seed(root), now);
+        let patrol = Patrol::new(&policy, views, Seed(root), now);
         Domain {
             policy,
             roster: None,
             beds: BTreeMap::new(),
-            views,
             patrol,
             timeline: Timeline::default(),
             irregular: Irregular::default(),
@@ -210,7 +207,8 @@ impl Domain {
     /// When to come back with [`Input::Tick`] at the latest, and why.
     pub fn next_deadline(&self) -> Option<(Mono, Why)> {
         self.roster.as_ref()?;
-        let settles = self.irregular.next_due(|what| self.patience(what)).map(|at| (at, Why::Irregular));
+        let settles =
+            self.irregular.next_due(|what| self.policy.patience(what)).map(|at| (at, Why::Irregular));
         self.patrol.next_deadline(&self.policy).into_iter().chain(settles).min_by_key(|(at, _)| *at)
     }
 
@@ -274,11 +272,10 @@ impl Domain {
     }
 
     fn take_camera(&mut self, now: Now, camera: &CameraId, tamper: Option<Tamper>) {
-        let beds = || self.views.iter().filter(|(_, by)| *by == camera).map(|(bed, _)| bed.clone()).collect();
         let what = tamper.map(|tamper| Irregularity::CameraTampered {
             camera: camera.clone(),
             tamper,
-            beds: beds(),
+            beds: self.patrol.beds_of(camera),
         });
         self.replace_irregular(now, |what| what.camera() == Some(camera), what.into_iter().collect());
     }
@@ -378,21 +375,8 @@ impl Domain {
         }
     }
 
-    fn patience(&self, what: &Irregularity) -> Duration {
-        match what {
-            Irregularity::TwoInBed { .. } | Irregularity::TwoBeds { .. } => self.policy.roster_settle,
-            Irregularity::InsurerMismatch { .. } => self.policy.insurer_settle,
-            Irregularity::CameraTampered { .. }
-            | Irregularity::ClockStepped { .. }
-            | Irregularity::TakenBack { .. }
-            | Irregularity::RetroactiveDeparture { .. } => Duration::ZERO,
-        }
-    }
-
     fn advance(&mut self, now: Now) {
-        let mut irregular = std::mem::take(&mut self.irregular);
-        let raised = irregular.due(now.mono, now.wall, |what| self.patience(what));
-        self.irregular = irregular;
+        let raised = self.irregular.due(now.mono, now.wall, |what| self.policy.patience(what));
         self.tell(raised);
         let Some(roster) = self.roster.take() else { return };
         loop {

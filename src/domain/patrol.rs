@@ -137,13 +137,17 @@ impl Patrol {
         &self.begins
     }
 
-    /// Takes an order; `false` where too many wait already.
-    pub fn order(&mut self, order: Order) -> bool {
-        let has_room = self.orders.len() < MOST_WAITING;
-        if has_room {
+    /// Takes an order. One that waits already is the same one again; one that finds no room comes with the next receipt.
+    pub fn order(&mut self, order: Order) {
+        let waits = self.orders.iter().any(|known| known.id == order.id);
+        if !waits && self.orders.len() < MOST_WAITING {
             self.orders.push_back(order);
         }
-        has_room
+    }
+
+    /// The beds that a camera looks at.
+    pub fn beds_of(&self, camera: &CameraId) -> Vec<BedId> {
+        self.views.iter().filter(|(_, by)| *by == camera).map(|(bed, _)| bed.clone()).collect()
     }
 
     /// The wall clock was set: windows of the day lie elsewhere now.

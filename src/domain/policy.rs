@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::irregular::Irregularity;
 use crate::domain::liveness::LifeRule;
 
 /// Everything the domain's judgement depends on. Digested into each statement, so that a change shows.
@@ -163,6 +164,18 @@ impl Policy {
             life: Some(LifeRule::default()),
             dark_below: 20.0,
             body_above: 0.12,
+        }
+    }
+
+    /// How long an irregularity must have lasted before it is told.
+    pub fn patience(&self, what: &Irregularity) -> Duration {
+        match what {
+            Irregularity::TwoInBed { .. } | Irregularity::TwoBeds { .. } => self.roster_settle,
+            Irregularity::InsurerMismatch { .. } => self.insurer_settle,
+            Irregularity::CameraTampered { .. }
+            | Irregularity::ClockStepped { .. }
+            | Irregularity::TakenBack { .. }
+            | Irregularity::RetroactiveDeparture { .. } => Duration::ZERO,
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::hospital::national::MOST_BYTES;
-use crate::net::server::PeerAddress;
+use crate::net::server::{PeerAddress, may_speak};
 
 /// Messages read at once: each holds up to [`MOST_BYTES`].
 const MOST_AT_ONCE: usize = 4;
@@ -40,8 +40,8 @@ pub fn router<D: Desk>(desk: D, allowed: Vec<IpAddr>) -> Router {
 }
 
 async fn take<D: Desk>(State(port): State<Arc<Port<D>>>, request: Request) -> Response {
-    let from = request.extensions().get::<PeerAddress>().map(|peer| peer.0.to_canonical());
-    if !from.is_some_and(|from| from.is_loopback() || port.allowed.contains(&from)) {
+    let from = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
+    if !from.is_some_and(|from| may_speak(from, &port.allowed)) {
         warn!(
             ?from,
             "A message over HTTP was refused; add the address to http.allow if it is the hospital's."

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use crate::base::clock::Wall;
 use crate::base::supervise::{self, Stopping};
 use crate::hospital::adt::{Header, MOST_BYTES, Refused};
-use crate::net::server::{accept, shake_hands};
+use crate::net::server::{accept, may_speak, shake_hands};
 
 const START: u8 = 0x0B;
 const END: [u8; 2] = [0x1C, 0x0D];
@@ -49,7 +49,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     while let Some((stream, peer, place)) = accept(&listener, &places, &mut stopping).await {
         let from = peer.ip().to_canonical();
-        if !from.is_loopback() && !allowed.contains(&from) {
+        if !may_speak(from, &allowed) {
             warn!(%from, "An HL7 connection was refused; add the address to hl7.allow if it is the hospital's.");
             continue;
         }

@@ -31,9 +31,14 @@ const HEADER_WAIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct PeerCertificate(pub CertificateDer<'static>);
 
-/// Where a request comes from, put into every request too.
+/// Where a request comes from, in its canonical form, put into every request too.
 #[derive(Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
+
+/// Whether a peer (in its canonical form) may speak: this machine itself always may.
+pub fn may_speak(from: IpAddr, allowed: &[IpAddr]) -> bool {
+    from.is_loopback() || allowed.contains(&from)
+}
 
 /// Takes a port, with a message that says what to do when another program has it.
 ///
@@ -88,7 +93,7 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     while let Some((stream, from, place)) = accept(&listener, &places, &mut stopping).await {
         let (tls, stopping) = (tls.clone(), stopping.clone());
-        let router = router.clone().layer(axum::Extension(PeerAddress(from.ip())));
+        let router = router.clone().layer(axum::Extension(PeerAddress(from.ip().to_canonical())));
         supervise::task("connection", async move {
             let _place = place;
             let Some(tls) = tls else { return converse(stream, router, None, stopping).await };

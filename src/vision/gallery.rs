@@ -33,10 +33,17 @@ impl Gallery {
         Gallery { metric, people: BTreeMap::new() }
     }
 
-    /// Nobody, compared in the same way.
-    #[must_use]
-    pub fn emptied(&self) -> Gallery {
-        Gallery::new(self.metric)
+    /// Everybody of a store.
+    pub fn of(metric: Metric, enrolled: impl IntoIterator<Item = (StayId, Template)>) -> Gallery {
+        let mut gallery = Gallery::new(metric);
+        for (stay, template) in enrolled {
+            gallery.enrol(stay, template);
+        }
+        gallery
+    }
+
+    pub fn metric(&self) -> Metric {
+        self.metric
     }
 
     pub fn enrol(&mut self, stay: StayId, template: Template) {
