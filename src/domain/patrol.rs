@@ -109,9 +109,9 @@ impl Patrol {
         }
         let beds = memory.beds.into_iter();
         let beds = beds.filter(|bed| last_rounds.get(bed).is_none_or(|last| *last < memory.round));
-        let open = beds.map(|bed| Open::new(bed, now.mono)).collect();
+        let (begun, ahead) = (Vec::new(), beds.collect());
         let (number, began, ordered) = (memory.round, memory.began, memory.ordered);
-        let round = Round { number, began, until: now.mono + left, open, ordered };
+        let round = Round { number, began, until: now.mono + left, begun, ahead, ordered };
         match self.round.take() {
             None => self.round = Some(round),
             Some(other) if ordered => (self.round, self.aside) = (Some(round), Some(other)),
@@ -163,7 +163,7 @@ impl Patrol {
     /// The bed an unanswered look was meant for.
     pub fn bed_of(&self, look: LookId) -> Option<&BedId> {
         let round = self.round.as_ref()?;
-        round.open.iter().find(|open| open.waits_for(look)).map(|open| &open.bed)
+        round.begun.iter().find(|open| open.waits_for(look)).map(|open| &open.bed)
     }
 
     /// Takes the answer to a look; an answer nobody waits for any more is dropped.
@@ -175,8 +175,7 @@ impl Patrol {
         glance: Glance,
         policy: &Policy,
     ) {
-        let Some(round) = &mut self.round else { return };
-        let Some(open) = round.open.iter_mut().find(|open| open.waits_for(look)) else { return };
+        let Some(open) = self.round.as_mut().and_then(|round| round.waiting_for(look)) else { return };
         open.live |= origin == Some(Origin::Live);
         open.take(now.mono, look, glance, policy);
     }
@@ -194,14 +193,14 @@ impl Patrol {
             self.set_aside();
             return Some(self.begin_order(now, &order, roster, policy));
         }
-        if self.round.is_none() {
+        let Some(round) = &mut self.round else {
             return (now.mono >= self.next_round()).then(|| self.begin(now, roster, tickets, policy));
-        }
-        self.expire(now.mono, policy);
+        };
+        round.expire(now.mono, policy);
         if let Some(step) = self.conclude_one(now, roster, policy) {
             return Some(step);
         }
-        if self.round.as_ref().is_some_and(|round| round.open.is_empty()) {
+        if self.round.as_ref().is_some_and(Round::is_over) {
             self.round = self.aside.take();
             self.done += 1;
             return self.step(now, roster, tickets, policy);
@@ -216,23 +215,18 @@ impl Patrol {
     fn set_aside(&mut self) {
         let Some(mut round) = self.round.take() else { return };
         // An answer that comes now belongs to no check any more; the check looks again.
-        round.open.iter_mut().for_each(|open| open.waiting = None);
+        round.begun.iter_mut().for_each(|open| open.waiting = None);
         self.aside = Some(round);
     }
 
     pub fn next_deadline(&self, policy: &Policy) -> Option<(Mono, Why)> {
         let Some(round) = &self.round else { return Some((self.next_round(), Why::RoundBegins)) };
-        let room = round.has_room(policy);
-        let outstanding = round.open.iter().filter(|open| open.waiting.is_some()).count();
-        let timeouts =
-            round.open.iter().filter_map(|open| open.waiting).map(|(_, at)| (at, Why::LookTimesOut));
-        let looks = round
-            .open
-            .iter()
-            .filter(|open| outstanding < OUTSTANDING && open.waiting.is_none())
-            .filter(|open| open.glances.len() < usize::from(policy.looks_per_check))
-            .filter(|open| room || open.has_begun())
-            .map(|open| (open.next_look, Why::NextLook));
+        let begun = round.begun.iter();
+        let timeouts = begun.clone().filter_map(|open| open.waiting).map(|(_, at)| (at, Why::LookTimesOut));
+        let is_free = round.outstanding() < OUTSTANDING;
+        let looks = begun.filter_map(|open| open.wants_look(policy)).filter(|_| is_free);
+        let at_once = (is_free && round.may_begin(policy)).then_some(Mono::default());
+        let looks = looks.chain(at_once).map(|at| (at, Why::NextLook));
         timeouts.chain(looks).chain([(round.until, Why::LookTimesOut)]).min_by_key(|(at, _)| *at)
     }
 
@@ -301,7 +295,8 @@ impl Patrol {
             number: plan.round,
             began: now.wall,
             until: now.mono + plan.until.since(now.wall),
-            open: beds.iter().map(|bed| Open::new(bed.clone(), now.mono)).collect(),
+            begun: Vec::new(),
+            ahead: beds.iter().cloned().collect(),
             ordered: plan.order.is_some(),
         });
         let memory = RoundMemory {
@@ -316,29 +311,24 @@ impl Patrol {
         Step::Begin(plan, memory)
     }
 
-    fn expire(&mut self, now: Mono, policy: &Policy) {
-        let Some(round) = &mut self.round else { return };
-        for open in &mut round.open {
-            if let Some((look, until)) = open.waiting
-                && until <= now
-            {
-                open.take(now, look, Glance::Unusable(Reason::NoPicture), policy);
-            }
-        }
-    }
-
     fn conclude_one(&mut self, now: Now, roster: &Roster, policy: &Policy) -> Option<Step> {
         let views = &self.views;
         let round = self.round.as_mut()?;
         let over = round.until <= now.mono;
-        let (at, verdict) = round.open.iter().enumerate().find_map(|(at, open)| {
-            if !views.contains_key(&open.bed) {
-                return Some((at, Verdict::Inconclusive { reason: Reason::NoPicture }));
+        let verdict_of = |bed: &BedId, glances: &[Glance]| match roster.stay_in(bed) {
+            _ if !views.contains_key(bed) => Some(Verdict::Inconclusive { reason: Reason::NoPicture }),
+            stay => conclude(glances, over || stay.is_none(), policy),
+        };
+        let begun = round.begun.iter().enumerate();
+        let decided = begun.filter_map(|(at, open)| Some((at, verdict_of(&open.bed, &open.glances)?))).next();
+        let (open, verdict) = match decided {
+            Some((at, verdict)) => (round.begun.remove(at), verdict),
+            // Of the others only the first can be decided unseen: those behind it come to the front in their turn.
+            None => {
+                let verdict = verdict_of(round.ahead.front()?, &[])?;
+                (Open::new(round.ahead.pop_front()?, now.mono), verdict)
             }
-            let is_empty = roster.stay_in(&open.bed).is_none();
-            conclude(&open.glances, over || is_empty, policy).map(|verdict| (at, verdict))
-        })?;
-        let open = round.open.remove(at)?;
+        };
         let Some(stay) = roster.stay_in(&open.bed) else {
             // The bed was emptied in the middle of the round: nothing is due any more.
             return self.conclude_one(now, roster, policy);
@@ -368,16 +358,16 @@ impl Patrol {
     fn look(&mut self, now: Now, policy: &Policy) -> Option<Step> {
         let views = &self.views;
         let round = self.round.as_mut()?;
-        if round.open.iter().filter(|open| open.waiting.is_some()).count() >= OUTSTANDING {
+        if round.outstanding() >= OUTSTANDING {
             return None;
         }
-        let room = round.has_room(policy);
-        let open = round.open.iter_mut().find(|open| {
-            open.waiting.is_none()
-                && open.next_look <= now.mono
-                && open.glances.len() < usize::from(policy.looks_per_check)
-                && (room || open.has_begun())
+        let is_due = |open: &Open| open.wants_look(policy).is_some_and(|at| at <= now.mono);
+        let at = round.begun.iter().position(is_due).or_else(|| {
+            let next = round.may_begin(policy).then(|| round.ahead.pop_front())??;
+            round.begun.push(Open::new(next, now.mono));
+            Some(round.begun.len() - 1)
         })?;
+        let open = &mut round.begun[at];
         let camera = views.get(&open.bed)?.clone();
         let look = LookId(self.next_look_id);
         self.next_look_id += 1;

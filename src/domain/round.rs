@@ -10,6 +10,7 @@ use crate::domain::draw::Revealed;
 use crate::domain::order::Ordered;
 use crate::domain::patrol::LookId;
 use crate::domain::policy::Policy;
+use crate::domain::sighting::Reason;
 use crate::domain::verdict::Verdict;
 use crate::domain::verify::{Glance, Proof};
 
@@ -106,14 +107,41 @@ pub(super) struct Round {
     pub(super) number: u64,
     pub(super) began: Wall,
     pub(super) until: Mono,
-    pub(super) open: VecDeque<Open>,
+    /// Checks of which a look was asked for; no more than `Policy::beds_at_once`.
+    pub(super) begun: Vec<Open>,
+    /// Beds not looked at yet, in the drawn order.
+    pub(super) ahead: VecDeque<BedId>,
     pub(super) ordered: bool,
 }
 
 impl Round {
-    /// Whether another bed may be begun: every begun one is watched, and watching takes the processor's time.
-    pub(super) fn has_room(&self, policy: &Policy) -> bool {
-        self.open.iter().filter(|open| open.has_begun()).count() < usize::from(policy.beds_at_once)
+    pub(super) fn is_over(&self) -> bool {
+        self.begun.is_empty() && self.ahead.is_empty()
+    }
+
+    /// Looks asked for and not yet answered.
+    pub(super) fn outstanding(&self) -> usize {
+        self.begun.iter().filter(|open| open.waiting.is_some()).count()
+    }
+
+    /// Whether another bed waits and may be begun: every begun one is watched, and watching takes the processor's time.
+    pub(super) fn may_begin(&self, policy: &Policy) -> bool {
+        !self.ahead.is_empty() && self.begun.len() < usize::from(policy.beds_at_once)
+    }
+
+    pub(super) fn waiting_for(&mut self, look: LookId) -> Option<&mut Open> {
+        self.begun.iter_mut().find(|open| open.waits_for(look))
+    }
+
+    /// Takes every look that has had its time for one without a picture.
+    pub(super) fn expire(&mut self, now: Mono, policy: &Policy) {
+        for open in &mut self.begun {
+            if let Some((look, until)) = open.waiting
+                && until <= now
+            {
+                open.take(now, look, Glance::Unusable(Reason::NoPicture), policy);
+            }
+        }
     }
 }
 
@@ -122,8 +150,10 @@ impl Open {
         Open { bed, glances: Vec::new(), looks: Vec::new(), live: false, next_look: now, waiting: None }
     }
 
-    pub(super) fn has_begun(&self) -> bool {
-        self.waiting.is_some() || !self.glances.is_empty()
+    /// When it wants to be looked at again; never after its last look.
+    pub(super) fn wants_look(&self, policy: &Policy) -> Option<Mono> {
+        let may = self.waiting.is_none() && self.glances.len() < usize::from(policy.looks_per_check);
+        may.then_some(self.next_look)
     }
 
     pub(super) fn waits_for(&self, look: LookId) -> bool {
