@@ -133,7 +133,15 @@ impl Reference {
             _ => {}
         }
         let moved = |kind| if self.open.insert(kind) { Move::Raised } else { Move::Confirmed };
-        raised.map(moved).into_iter().zip(raised).map(|(moved, kind)| (kind, moved)).collect()
+        let mut moves: Vec<_> =
+            raised.map(moved).into_iter().zip(raised).map(|(moved, kind)| (kind, moved)).collect();
+        // Said while the round was already going on.
+        let covers = |(from, to, _): &(i64, Option<i64>, i64)| *from <= due && to.is_none_or(|to| due < to);
+        if verdict == "Absent" && self.leaves.iter().any(covers) {
+            self.absences.pop();
+            moves.push((ExceptionKind::RetroactiveLeave, Move::Raised));
+        }
+        moves
     }
 }
 

@@ -212,6 +212,11 @@ impl Domain {
         self.patrol.next_deadline(&self.policy).into_iter().chain(settles).min_by_key(|(at, _)| *at)
     }
 
+    /// When the next round begins; `None` during one.
+    pub fn next_round(&self) -> Option<Mono> {
+        self.patrol.next_deadline(&self.policy).and_then(|(at, why)| (why == Why::RoundBegins).then_some(at))
+    }
+
     /// How many rounds have come to their end.
     pub fn rounds_done(&self) -> u64 {
         self.patrol.rounds_done()
@@ -388,7 +393,7 @@ impl Domain {
                 Step::Look { look, camera, bed, after, until } => {
                     self.effects.push_back(Effect::Look { look, camera, bed, after, until });
                 }
-                Step::Conclude(result, keep) => self.conclude(now.wall, result, keep),
+                Step::Conclude(result, keep) => self.conclude(now.wall, result, keep, &roster),
             }
         }
         self.roster = Some(roster);
@@ -407,9 +412,12 @@ impl Domain {
         }
     }
 
-    fn conclude(&mut self, at: Wall, result: CheckResult, keep: Option<LookId>) {
+    fn conclude(&mut self, at: Wall, result: CheckResult, keep: Option<LookId>, roster: &Roster) {
         let Some(bed) = self.beds.get_mut(&result.bed) else { return };
-        let changes = bed.take(at, &result, &self.policy);
+        let mut changes = bed.take(at, &result, &self.policy);
+        // A reason may have come too late and yet before the check was over.
+        let away = roster.stay_in(&result.bed).map_or(&[][..], |stay| &stay.away);
+        changes.extend(bed.heard(away, &self.policy));
         let remember = vec![Memory::Bed(bed.memory())];
         // Evidence goes with the check itself: an exception points at its checks.
         self.report(Finding::Checked(result), keep, remember.clone());
