@@ -18,6 +18,7 @@ use crate::base::ids::{BedId, CameraId, StayId, WardId};
 use crate::base::redact::Private;
 use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
+use crate::capture::REST_SPACING;
 use crate::domain::operating::Realised;
 use crate::domain::order::Order;
 use crate::domain::patrol::LookId;
@@ -30,6 +31,12 @@ use crate::wire::event::{Beat, CameraBeat, Report};
 
 /// Crops kept until their check is concluded; more would only be looks nobody reports.
 const MOST_CROPS: usize = 256;
+
+/// The tamper watch sees every picture for so long before a round begins: as long as the loops it can find.
+const BEFORE_ROUND: Duration = Duration::from_secs(300);
+
+/// A camera whose newest picture is no older works, unless it says otherwise.
+const RECENT: Duration = Duration::from_secs(3 * REST_SPACING.as_secs());
 
 /// Why deciding ended before shutdown; the process must end with it.
 #[derive(Debug, thiserror::Error)]
@@ -95,8 +102,13 @@ impl Decide {
             let event = self.next(&mut stopping).await?;
             self.health.turned();
             let now = self.clock.now();
+            self.pace_cameras(now.mono);
             match event {
-                Event::Stop => return Ok(()),
+                Event::Stop => {
+                    // Whoever is asleep until the next picture comes and sees that it is over.
+                    self.slots.values().for_each(|slot| slot.watch_until(Mono(u64::MAX)));
+                    return Ok(());
+                }
                 Event::Beat => self.beat(now).await?,
                 Event::Turn => {}
                 Event::Deadline => self.apply(now, Input::Tick).await?,
@@ -105,6 +117,15 @@ impl Decide {
                 Event::Order(order) => self.apply(now, Input::Order(order)).await?,
             }
         }
+    }
+
+    /// Lets the cameras rest until shortly before the next round.
+    fn pace_cameras(&self, now: Mono) {
+        let rest = match self.domain.next_round() {
+            Some(at) if at - now > BEFORE_ROUND => Mono(at.0 - BEFORE_ROUND.as_millis() as u64),
+            Some(_) | None => Mono::default(),
+        };
+        self.slots.values().for_each(|slot| slot.rest_until(rest));
     }
 
     async fn take(&mut self, now: Now, answer: Answer) -> Result<(), DecideError> {
@@ -211,9 +232,12 @@ impl Decide {
             .slots
             .iter()
             .map(|(camera, slot)| {
-                let frames = slot.count();
-                let working = self.last_counts.insert(camera.clone(), frames) != Some(frames);
-                let tamper = slot.health().tamper;
+                let (frames, health) = (slot.count(), slot.health());
+                let has_new = self.last_counts.insert(camera.clone(), frames) != Some(frames);
+                // A camera at rest brings no picture between two quick beats.
+                let is_recent = slot.newest().is_some_and(|frame| now.mono - frame.taken.mono < RECENT);
+                let working = has_new || (is_recent && health.trouble.is_none());
+                let tamper = health.tamper;
                 CameraBeat { camera: camera.to_string(), frames, working, tamper }
             })
             .collect();

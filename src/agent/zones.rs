@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::agent::config::edit::{EditError, put_beds};
 use crate::agent::config::{self, Above, BedSettings, ConfigError, Settings};
 use crate::agent::health::Health;
-use crate::base::clock::{Clock, Mono};
+use crate::base::clock::Clock;
 use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
 use crate::base::frame::{Area, Picture};
 use crate::base::ids::{BedId, CameraId};
@@ -62,7 +62,8 @@ impl Desk for ZoneDesk {
         let settings = self.settings()?;
         let zones: Vec<Zone> = settings.beds.iter().map(zone).collect();
         let drawn: BTreeSet<&str> = settings.beds.iter().map(|bed| bed.id.as_str()).collect();
-        let roster = roster_file::read(&settings.roster, self.clock.now().wall);
+        let now = self.clock.now().wall;
+        let roster = settings.roster.as_deref().and_then(|path| roster_file::read(path, now).ok());
         let beds = roster.map(|roster| roster.entries).unwrap_or_default();
         let beds: BTreeSet<String> = beds.into_iter().map(|entry| entry.bed.to_string()).collect();
         let missing = beds.into_iter().filter(|bed| !drawn.contains(bed.as_str())).collect();
@@ -77,8 +78,11 @@ impl Desk for ZoneDesk {
 
     fn picture(&self, camera: &str) -> Option<Picture> {
         let slot = self.health.shown().slots.get(&CameraId::new(camera).ok()?)?.clone();
-        // A camera that has just been opened brings its first picture soon.
-        Some(slot.newer_than(Mono::default(), FIRST_PICTURE)?.picture)
+        // Whoever draws wants to see what is there now; between rounds a camera rests.
+        let now = self.clock.now().mono;
+        slot.watch_until(now + FIRST_PICTURE);
+        let fresh = slot.newer_than(now, FIRST_PICTURE).or_else(|| slot.newest());
+        Some(fresh?.picture)
     }
 
     fn save(&self, version: &str, zones: &[Zone]) -> Result<String, Refusal> {

@@ -1,4 +1,4 @@
-//! Where a camera and those who look through it meet: the newest frame, how long somebody watches, how the camera is.
+//! Where a camera and those who look through it meet: the newest frame, how often one is wanted, how the camera is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -8,6 +8,17 @@ use crate::base::clock::Mono;
 use crate::base::frame::Frame;
 use crate::base::health::CameraHealth;
 
+/// How often a picture is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Somebody watches: several a second.
+    Watch,
+    /// A check may come: one every second or two.
+    Patrol,
+    /// None is due for a while: one now and then shows whether the camera is still well.
+    Rest,
+}
+
 /// Holds one frame: an old picture of a bed proves nothing, so the newer one replaces it.
 #[derive(Clone, Default)]
 pub struct Slot(Arc<Shared>);
@@ -16,7 +27,11 @@ pub struct Slot(Arc<Shared>);
 struct Shared {
     frame: Mutex<Option<Frame>>,
     arrived: Condvar,
+    /// The pace changed.
+    wanted: Condvar,
     watched_until: AtomicU64,
+    rests_until: AtomicU64,
+    stirred_until: AtomicU64,
     health: Mutex<CameraHealth>,
 }
 
@@ -51,11 +66,35 @@ impl Slot {
     /// Asks for several frames a second until then. A later time that was asked for before stays.
     pub fn watch_until(&self, until: Mono) {
         self.0.watched_until.fetch_max(until.0, Ordering::Relaxed);
+        self.0.wanted.notify_all();
     }
 
-    /// Whether somebody watches now; otherwise a picture every few seconds is enough.
-    pub fn is_watched(&self, now: Mono) -> bool {
-        now.0 < self.0.watched_until.load(Ordering::Relaxed)
+    /// Nothing is due before that time: a picture now and then is enough. The last word counts.
+    pub fn rest_until(&self, until: Mono) {
+        if self.0.rests_until.swap(until.0, Ordering::Relaxed) != until.0 {
+            self.0.wanted.notify_all();
+        }
+    }
+
+    /// Something is odd about the pictures: no rest until then.
+    pub fn stir_until(&self, until: Mono) {
+        self.0.stirred_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    pub fn pace(&self, now: Mono) -> Pace {
+        let is_before = |time: &AtomicU64| now.0 < time.load(Ordering::Relaxed);
+        match is_before(&self.0.watched_until) {
+            true => Pace::Watch,
+            false if is_before(&self.0.rests_until) && !is_before(&self.0.stirred_until) => Pace::Rest,
+            false => Pace::Patrol,
+        }
+    }
+
+    /// Sleeps for `time`, or until somebody asks for another pace.
+    pub fn sleep(&self, time: Duration) {
+        let guard = self.0.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        // Woken too early the caller looks at the clock and comes back.
+        drop(self.0.wanted.wait_timeout(guard, time));
     }
 
     /// How the camera is.
@@ -77,7 +116,21 @@ mod tests {
         let slot = Slot::default();
         slot.watch_until(Mono(500));
         slot.watch_until(Mono(300));
-        assert!(slot.is_watched(Mono(499)));
-        assert!(!slot.is_watched(Mono(500)));
+        assert_eq!(slot.pace(Mono(499)), Pace::Watch);
+        assert_eq!(slot.pace(Mono(500)), Pace::Patrol);
+    }
+
+    #[test]
+    fn a_camera_rests_only_while_nothing_is_due_and_nothing_is_odd() {
+        let slot = Slot::default();
+        slot.rest_until(Mono(900));
+        assert_eq!(slot.pace(Mono(10)), Pace::Rest);
+        slot.stir_until(Mono(100));
+        assert_eq!(slot.pace(Mono(99)), Pace::Patrol);
+        assert_eq!(slot.pace(Mono(100)), Pace::Rest);
+        slot.watch_until(Mono(300));
+        assert_eq!(slot.pace(Mono(299)), Pace::Watch);
+        slot.rest_until(Mono(0));
+        assert_eq!(slot.pace(Mono(300)), Pace::Patrol);
     }
 }

@@ -25,6 +25,9 @@ pub struct Filming {
     pub identities: Option<PathBuf>,
 }
 
+/// How long a camera whose pictures are odd is not left at rest.
+const UNEASY: Duration = Duration::from_secs(60);
+
 /// An identity has a driver, a serial number, an address, a digest.
 const MOST_IDENTITY: u64 = 4096;
 
@@ -70,6 +73,9 @@ impl<'a> Films<'a> {
         self.number += 1;
         let (taken, origin) = (clock.now(), camera.origin());
         let seen = self.watch.take(&picture, taken, origin);
+        if self.watch.is_uneasy() {
+            slot.stir_until(taken.mono + UNEASY);
+        }
         let tamper = camera.tamper().or(seen);
         if tamper != self.health.tamper {
             warn!(camera = %id, tamper = tamper.map(Tamper::name), "What keeps the camera from showing its ward has changed.");

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::clock::Mono;
 use crate::base::files::read_at_most;
 use crate::base::frame::{Origin, Picture};
 use crate::base::jpeg::split_jpegs;
 use crate::base::picture::{self, PictureError};
-use crate::capture::{Attention, Camera, CameraError};
+use crate::base::slot::Pace;
+use crate::capture::{Attention, Camera, CameraError, REST_SPACING};
 
 /// Largest recording that is held, and most pictures of a folder.
 const MOST_BYTES: u64 = 256 * 1024 * 1024;
@@ -31,6 +33,7 @@ pub struct Recorded {
     pictures: Pictures,
     pause: Duration,
     at: usize,
+    last: Option<Mono>,
 }
 
 impl Recorded {
@@ -58,7 +61,12 @@ impl Recorded {
             }
             Pictures::Stream { path: path.to_owned(), bytes, cuts }
         };
-        Ok(Recorded { pictures, pause: Duration::from_secs_f32(1.0 / fps.clamp(0.01, 120.0)), at: 0 })
+        Ok(Recorded {
+            pictures,
+            pause: Duration::from_secs_f32(1.0 / fps.clamp(0.01, 120.0)),
+            at: 0,
+            last: None,
+        })
     }
 
     /// How many pictures one loop has.
@@ -92,8 +100,12 @@ impl Recorded {
 }
 
 impl Camera for Recorded {
-    fn next_picture(&mut self, _: &Attention) -> Result<Picture, CameraError> {
-        std::thread::sleep(self.pause);
+    fn next_picture(&mut self, attention: &Attention) -> Result<Picture, CameraError> {
+        attention.pause(self.last, |pace| match pace {
+            Pace::Watch | Pace::Patrol => self.pause,
+            Pace::Rest => self.pause.max(REST_SPACING),
+        });
+        self.last = Some(attention.now());
         let at = self.at;
         self.at = self.at.wrapping_add(1);
         self.picture(at)

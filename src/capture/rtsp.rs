@@ -20,9 +20,10 @@ use crate::base::clock::Mono;
 use crate::base::files::sha256_hex;
 use crate::base::frame::{Origin, Picture};
 use crate::base::health::Words;
+use crate::base::slot::Pace;
 use crate::capture::address::Address;
 use crate::capture::h264::{H264, MOST_PIXELS};
-use crate::capture::{Attention, Camera, CameraError};
+use crate::capture::{Attention, Camera, CameraError, REST_SPACING};
 
 /// The handshake: connect, DESCRIBE twice with a login, SETUP, PLAY.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
@@ -185,7 +186,7 @@ impl Stream {
             } else if now - self.last_keyframe > KEYFRAME_WITHIN {
                 return Err(CameraError::NoKeyframe { place: address.place(), after: KEYFRAME_WITHIN });
             }
-            if let Some(picture) = self.take(&unit, is_key, attention.is_asked(), now, address)? {
+            if let Some(picture) = self.take(&unit, is_key, attention.pace(), now, address)? {
                 self.last_picture = Some(now);
                 return Ok(picture);
             }
@@ -225,7 +226,7 @@ impl Stream {
         &mut self,
         unit: &VideoFrame,
         is_key: bool,
-        is_asked: bool,
+        pace: Pace,
         now: Mono,
         address: &Address,
     ) -> Result<Option<Picture>, CameraError> {
@@ -234,9 +235,11 @@ impl Stream {
             self.is_primed = false;
         }
         let is_near = |spacing| self.last_picture.is_some_and(|last| now - last < spacing);
+        let is_asked = pace == Pace::Watch;
         if !is_asked {
             self.is_primed = false;
-            if !is_key || is_near(PATROL_SPACING) {
+            let spacing = if pace == Pace::Rest { REST_SPACING } else { PATROL_SPACING };
+            if !is_key || is_near(spacing) {
                 return Ok(None);
             }
         }

@@ -15,8 +15,9 @@ use tokio::runtime::Runtime;
 use crate::base::clock::Mono;
 use crate::base::frame::{Origin, Picture};
 use crate::base::picture;
+use crate::base::slot::Pace;
 use crate::capture::address::Address;
-use crate::capture::{Attention, Camera, CameraError};
+use crate::capture::{Attention, Camera, CameraError, REST_SPACING};
 
 /// From the first byte sent to the last one read.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -75,7 +76,11 @@ impl Snapshot {
 
 impl Camera for Snapshot {
     fn next_picture(&mut self, attention: &Attention) -> Result<Picture, CameraError> {
-        self.wait(attention);
+        attention.pause(self.last, |pace| match pace {
+            Pace::Watch => BURST_SPACING.min(self.every),
+            Pace::Patrol => self.every,
+            Pace::Rest => self.every.max(REST_SPACING),
+        });
         self.last = Some(attention.now());
         let Snapshot { address, runtime, http, login, .. } = self;
         let bytes = runtime.block_on(fetch(http, address, login))?;
@@ -89,22 +94,6 @@ impl Camera for Snapshot {
 
     fn identity(&self) -> Option<String> {
         Some(format!("snapshot {}", self.address.host()))
-    }
-}
-
-impl Snapshot {
-    /// Until the next picture is due; somebody who begins to watch is not kept waiting.
-    fn wait(&self, attention: &Attention) {
-        let Some(last) = self.last else { return };
-        let step = Duration::from_millis(50);
-        loop {
-            let spacing = if attention.is_asked() { BURST_SPACING.min(self.every) } else { self.every };
-            let left = spacing.saturating_sub(attention.now() - last);
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(step));
-        }
     }
 }
 

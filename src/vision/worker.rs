@@ -29,8 +29,9 @@ use crate::vision::watch::Watch;
 const CROP_SIDE: u32 = 480;
 const CROP_QUALITY: u8 = 78;
 
-/// How long the thread waits for a request before it turns to the watches again.
+/// How long the thread waits for a request before it turns to the watches again, and where there is none.
 const IDLE: Duration = Duration::from_millis(40);
+const ASLEEP: Duration = Duration::from_millis(500);
 
 /// Where a bed lies in a camera's picture.
 #[derive(Clone)]
@@ -88,7 +89,11 @@ impl Worker {
     pub fn work(mut self, requests: &Receiver<Request>, stopping: &Stopping, mut answer: impl FnMut(Answer)) {
         loop {
             // A request never waits for more than one frame of one bed.
-            let wait = if self.feed() { Duration::ZERO } else { IDLE };
+            let wait = match self.feed() {
+                true => Duration::ZERO,
+                false if self.is_watching() => IDLE,
+                false => ASLEEP,
+            };
             match requests.recv_timeout(wait) {
                 Ok(request) => answer(self.look(&request)),
                 Err(RecvTimeoutError::Timeout) if stopping.has_begun() => return,
@@ -153,6 +158,11 @@ impl Worker {
         let (look, camera) = (request.look, view.camera.clone());
         let Frame { taken, origin, tamper, .. } = *frame;
         Ok(Sighting { look, camera, taken, origin, tamper, scene, life })
+    }
+
+    fn is_watching(&self) -> bool {
+        let (now, time) = (self.clock.now().mono, self.watch.map_or(0, millis));
+        self.watches.values().any(|watch| watch.asked_until(time) >= now)
     }
 
     /// Gives a fresh frame to the watch of the bed that waited longest; `false` when there is none.

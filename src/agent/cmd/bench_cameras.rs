@@ -1,4 +1,5 @@
-//! `bedcheck bench --cameras N`: what N IP cameras with 1080p and 25 frames a second cost on patrol, and while watched.
+//! `bedcheck bench --cameras N`: what N IP cameras with 1080p and 25 frames a second cost between rounds, on patrol,
+//! and while watched.
 //!
 //! The cameras are [`broadcast`](crate::capture::broadcast) in this very process; only the time of the threads that film is counted, as the kernel counts
 //! it, with the tamper watch that runs in them.
@@ -17,7 +18,7 @@ use crate::base::supervise;
 use crate::capture::address::Address;
 use crate::capture::broadcast::{Clip, Program, serve};
 use crate::capture::rtsp::Rtsp;
-use crate::capture::{Filming, film};
+use crate::capture::{Filming, REST_SPACING, film};
 
 const SIZE: (u32, u32) = (1920, 1080);
 const FPS: f32 = 25.0;
@@ -30,7 +31,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 /// The name of the threads that film; the kernel shows 15 bytes.
 const THREAD: &str = "bench-camera";
 
-/// Measures for twice `seconds`: on patrol, then watched.
+/// Measures at rest for a minute, then for twice `seconds`: on patrol, and watched.
 ///
 /// # Errors
 /// When the cameras cannot be set up.
@@ -59,10 +60,15 @@ pub fn measure(cameras: u32, seconds: u64, scene: &Picture) -> anyhow::Result<Va
             identities: None,
         };
         let stopping = stopping.clone();
-        let mut camera = Rtsp::new(address, Origin::Live)?;
+        // A film of two seconds is a frozen camera to the tamper watch; those of a recording it does not look for.
+        let mut camera = Rtsp::new(address, Origin::Synthetic)?;
         supervise::thread(THREAD, move || film(&mut camera, &filming, &stopping))?;
     }
     std::thread::sleep(WARM_UP);
+    slots.iter().for_each(|slot| slot.rest_until(Mono(u64::MAX)));
+    // Four pictures at this pace.
+    let rest = phase(4 * REST_SPACING.as_secs(), &slots);
+    slots.iter().for_each(|slot| slot.rest_until(Mono::default()));
     let patrol = phase(seconds, &slots);
     slots.iter().for_each(|slot| slot.watch_until(Mono(u64::MAX)));
     std::thread::sleep(WARM_UP);
@@ -74,6 +80,7 @@ pub fn measure(cameras: u32, seconds: u64, scene: &Picture) -> anyhow::Result<Va
         "frames_per_second": FPS,
         "keyframe_every_s": f64::from(KEYFRAME_EVERY) / f64::from(FPS),
         "megabits_per_second_each": (megabits * 10.0).round() / 10.0,
+        "rest": rest,
         "patrol": patrol,
         "watched": watched,
     }))

@@ -156,6 +156,12 @@ impl Watch {
         [&self.covered, &self.blurred, &self.moved].into_iter().any(Suspicion::is_open)
     }
 
+    /// Whether something is suspected or believed, or the same picture came twice: more pictures are needed to know.
+    pub fn is_uneasy(&self) -> bool {
+        let suspicions = [&self.covered, &self.blurred, &self.moved, &self.frozen, &self.comes_round];
+        self.same.pictures > 1 || suspicions.into_iter().any(Suspicion::is_open)
+    }
+
     /// The greatest likeness of the last picture with one before it (see [`looped`]), for measuring.
     pub fn likeness(&self) -> f32 {
         self.looped.likeness()

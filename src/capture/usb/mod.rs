@@ -20,7 +20,8 @@ use std::time::Duration;
 use crate::base::clock::Mono;
 use crate::base::frame::{Origin, Picture, Tamper};
 use crate::base::health::Words;
-use crate::capture::{Attention, Camera, CameraError};
+use crate::base::slot::Pace;
+use crate::capture::{Attention, Camera, CameraError, REST_SPACING};
 
 use challenge::Challenge;
 use device::Permit;
@@ -151,10 +152,11 @@ impl Usb {
 impl Camera for Usb {
     fn next_picture(&mut self, attention: &Attention) -> Result<Picture, CameraError> {
         self.open()?;
-        let spacing = if attention.is_asked() { BURST_SPACING } else { PATROL_SPACING };
-        if let Some(last) = self.last {
-            std::thread::sleep(spacing.saturating_sub(attention.now() - last));
-        }
+        attention.pause(self.last, |pace| match pace {
+            Pace::Watch => BURST_SPACING,
+            Pace::Patrol => PATROL_SPACING,
+            Pace::Rest => REST_SPACING,
+        });
         // Never while somebody watches: a change of light there looks like a fraud.
         if !attention.is_asked() && self.challenge.is_due(attention.now()) {
             self.challenge(attention.now())?;
