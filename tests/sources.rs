@@ -25,6 +25,7 @@ use bedcheck::base::clock::Clock;
 use bedcheck::base::ids::{BedId, StayId};
 use bedcheck::base::redact::Private;
 use bedcheck::base::supervise::{Stop, shutdown};
+use bedcheck::hospital::watched::Watched;
 use bedcheck::net::tls;
 use bedcheck::store::{FactLog, TemplateStore};
 use bedcheck::vision::gallery::Gallery;
@@ -62,7 +63,7 @@ async fn hospital(folder: tempfile::TempDir, more: &str) -> Hospital {
     let ward = Ward::open(settings.ward.clone(), FactLog::open(&settings.state).unwrap()).unwrap();
     let faces = Faces { store, models, gallery: Arc::new(Gallery::new(Metric::Cosine)), seen };
     let thread =
-        WardThread { ward, files: settings.files(), faces, seen: BTreeMap::new(), clock: Clock::system() };
+        WardThread { ward, files: settings.files(), faces, seen: Watched::default(), clock: Clock::system() };
     let (stop, stopping) = shutdown();
     let (beliefs, _ports) = ward_ports::start(thread, &settings, &stopping).await.unwrap();
     Hospital { folder, beliefs, _stop: stop }

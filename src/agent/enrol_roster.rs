@@ -10,7 +10,7 @@ use crate::base::exit::Ending;
 use crate::base::frame::Picture;
 use crate::base::ids::BedId;
 use crate::base::picture::encode_jpeg;
-use crate::hospital::roster_file::{self, RosterEntry};
+use crate::hospital::roster_file::{self, RosterEntry, RosterFile};
 use crate::store::TemplateStore;
 use crate::vision::eyes::Eyes;
 use crate::vision::geometry::{Similarity, warp};
@@ -41,9 +41,9 @@ pub fn enrol_roster(
     preview: Option<&Path>,
     mut progress: impl FnMut(&BedId),
 ) -> anyhow::Result<Vec<Row>> {
-    let file = roster_file::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    let (file, path) = listed(settings, clock)?;
     let mut store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
-    let base = roster_file::newest(&settings.roster).parent().map(PathBuf::from).unwrap_or_default();
+    let base = roster_file::newest(path).parent().map(PathBuf::from).unwrap_or_default();
     let mut rows = Vec::new();
     for entry in &file.entries {
         let Some(folder) = &entry.enrol else { continue };
@@ -51,6 +51,14 @@ pub fn enrol_roster(
         rows.push(one(settings, eyes, &mut store, entry, &base.join(folder), preview)?);
     }
     Ok(rows)
+}
+
+/// The roster and where it lies.
+fn listed<'s>(settings: &'s Settings, clock: &Clock) -> Result<(RosterFile, &'s Path), Ending> {
+    let path = settings.roster.as_deref().ok_or_else(|| {
+        Ending::config("配置中没有 ward.roster · no ward.roster is configured: pictures are enrolled by its column enrol")
+    })?;
+    Ok((roster_file::read(path, clock.now().wall).map_err(Ending::config)?, path))
 }
 
 fn one(
@@ -105,7 +113,7 @@ pub struct Duplicate {
 /// # Errors
 /// As [`enrol_roster`].
 pub fn duplicates(settings: &Settings, eyes: &Eyes, clock: &Clock) -> anyhow::Result<Vec<Duplicate>> {
-    let file = roster_file::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    let (file, _) = listed(settings, clock)?;
     let gallery = tasks::gallery(settings, eyes)?;
     // Not the calibrated threshold: it rises over a twin as over anybody, and twice the same person must not hide itself.
     let match_at = eyes.rule(&settings.fmr).map_err(Ending::config)?.match_at;

@@ -111,10 +111,10 @@ impl Follower {
             ConfigError::Content(complaints) => complaints.to_string().lines().map(str::to_owned).collect(),
             ConfigError::File(error) => vec![error.to_string()],
         })?;
-        let roster = roster_file::read(&settings.roster, self.clock.now().wall).map(|_| ());
+        let now = self.clock.now().wall;
+        let roster = settings.roster.as_deref().and_then(|path| roster_file::read(path, now).err());
         let empties = settings.cameras.iter().filter_map(|camera| camera.empty.as_ref());
         let complaints: Vec<String> = roster
-            .err()
             .map(|error| error.to_string())
             .into_iter()
             .chain(empties.filter_map(|path| picture::read(path).err().map(|error| error.to_string())))

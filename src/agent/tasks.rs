@@ -56,6 +56,7 @@ use crate::domain::policy::Policy;
 use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
 use crate::hospital::roster_file::{self, RosterFile};
+use crate::hospital::watched::Watched;
 use crate::store::{Commit, FactLog, Journal, Keeper, Signer, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
@@ -83,14 +84,15 @@ pub async fn run(
     stopping: Stopping,
 ) -> anyhow::Result<()> {
     let eyes = open_eyes(&settings)?;
-    let roster_file = roster_file::read(&settings.roster, clock.now().wall).map_err(Ending::config)?;
+    let roster_file = settings.roster.as_deref().map(|path| roster_file::read(path, clock.now().wall));
+    let roster_file = roster_file.transpose().map_err(Ending::config)?;
     let gallery = Arc::new(gallery(&settings, &eyes)?);
     let site = operating_point(&settings, &eyes, &gallery)?;
     let policy = calibrated(settings.policy(site.rule), &settings, &eyes)?;
-    let ward = open_ward(&settings, &roster_file)?;
-    let thread = ward_thread(ward, &settings, &eyes, gallery.clone(), &roster_file, &clock)?;
+    let ward = open_ward(&settings, roster_file.as_ref())?;
+    let thread = ward_thread(ward, &settings, &eyes, gallery.clone(), roster_file.as_ref(), &clock)?;
     let roster = thread.belief().roster;
-    let (journal, platform) = open_journal(&settings, &eyes, &policy, &roster_file)?;
+    let (journal, platform) = open_journal(&settings, &eyes, &policy, roster_file.as_ref())?;
     let memories = journal.memories()?;
     let keeper = Keeper::start(journal).context("cannot start the journal's thread")?;
 
@@ -296,10 +298,12 @@ pub fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
 }
 
 /// The ward as the facts have it, the roster file among them.
-fn open_ward(settings: &Settings, file: &RosterFile) -> anyhow::Result<Ward> {
+fn open_ward(settings: &Settings, file: Option<&RosterFile>) -> anyhow::Result<Ward> {
     let log = FactLog::open(&settings.state).map_err(Ending::config)?;
     let mut ward = Ward::open(settings.ward.clone(), log).map_err(Ending::config)?;
-    ward.import(file).map_err(Ending::failed)?;
+    if let Some(file) = file {
+        ward.import(file).map_err(Ending::failed)?;
+    }
     Ok(ward)
 }
 
@@ -309,17 +313,21 @@ fn ward_thread(
     settings: &Settings,
     eyes: &Eyes,
     gallery: Arc<Gallery>,
-    roster: &RosterFile,
+    roster: Option<&RosterFile>,
     clock: &Clock,
 ) -> anyhow::Result<WardThread> {
     let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
     let seen = store.state().map_err(Ending::config)?;
     let models = eyes.manifest.embedder.sha256.clone();
+    let mut seen_files = Watched::default();
+    if let Some((path, file)) = settings.roster.as_deref().zip(roster) {
+        seen_files.knows(&roster_file::newest(path), file.digest.clone());
+    }
     Ok(WardThread {
         ward,
         files: settings.files(),
         faces: Faces { store, models, gallery, seen },
-        seen: BTreeMap::from([(roster_file::newest(&settings.roster), roster.digest.clone())]),
+        seen: seen_files,
         clock: clock.clone(),
     })
 }
@@ -328,7 +336,7 @@ fn open_journal(
     settings: &Settings,
     eyes: &Eyes,
     policy: &Policy,
-    roster: &RosterFile,
+    roster: Option<&RosterFile>,
 ) -> anyhow::Result<(Journal, crate::uplink::Platform)> {
     let bundle = identity::bundle(&settings.state).map_err(Ending::config)?;
     let platform = identity::platform(&settings.state, &bundle).map_err(Ending::config)?;
@@ -339,7 +347,7 @@ fn open_journal(
         runtime: runtime.sha256.clone(),
         models: eyes.manifest.digest.clone(),
         policy: sha256_hex(&serde_json::to_vec(policy)?),
-        roster: roster.digest.clone(),
+        roster: roster.map_or_else(|| "none".to_owned(), |roster| roster.digest.clone()),
     };
     let evidence_key: [u8; 32] = bundle
         .evidence_key

@@ -50,16 +50,18 @@ impl Ward {
 
     /// What a roster file would add.
     pub fn differences(&self, file: &RosterFile) -> Vec<Fact> {
-        differences(&self.believed(), &listed(file), file.received, &format!("file/{}", &file.digest[..16]))
+        // A list may come again after another one: its facts are new ones then.
+        let source = format!("file/{}/{}", &file.digest[..16], file.received.0);
+        differences(&self.believed(), &listed(file), file.received, &source)
     }
 
-    /// Takes a roster file; how many facts it added. A file that was read before adds nothing: what came since by other
+    /// Takes a roster file; how many facts it added. The one that was read last adds nothing: what came since by other
     /// ways is newer.
     ///
     /// # Errors
     /// [`FactLogError`].
     pub fn import(&mut self, file: &RosterFile) -> Result<usize, FactLogError> {
-        if self.has_any(&format!("file/{}/", &file.digest[..16])) {
+        if self.was_last("file/", &file.digest[..16]) {
             return Ok(0);
         }
         let facts = self.differences(file);
@@ -86,14 +88,14 @@ impl Ward {
         let listed = changes::insured(&sheet, &self.id);
         let listed =
             listed.map_err(|complaints| format!("{}:\n{}", path.display(), complaints.join("\n")))?;
-        self.take_insured(&listed, &format!("insurer/{}", &digest[..16]), now)
-            .map_err(|error| error.to_string())
+        if self.was_last("insurer/", &digest[..16]) {
+            return Ok(0);
+        }
+        let source = format!("insurer/{}/{}", &digest[..16], now.0);
+        self.take_insured(&listed, &source, now).map_err(|error| error.to_string())
     }
 
     fn take_insured(&mut self, listed: &[Insured], source: &str, now: Wall) -> Result<usize, FactLogError> {
-        if self.has_any(&format!("{source}/")) {
-            return Ok(0);
-        }
         self.keep(insured(&self.believed(), listed, now, source))
     }
 
@@ -104,6 +106,8 @@ impl Ward {
     pub fn hear_national(&mut self, bytes: &[u8], now: Wall) -> Result<Result<usize, String>, FactLogError> {
         match national::read(bytes, now, &self.id) {
             Ok(National::Facts(facts)) => self.keep(facts).map(Ok),
+            // A message that comes again is the same one.
+            Ok(National::List { source, .. }) if self.has_any(&format!("{source}/")) => Ok(Ok(0)),
             Ok(National::List { source, stays }) => self.take_insured(&stays, &source, now).map(Ok),
             Err(refused) => Ok(Err(refused.to_string())),
         }
@@ -135,6 +139,12 @@ impl Ward {
             facts.push(Fact { id, stay, at: now, received: now, change });
         }
         self.keep(facts)
+    }
+
+    /// Whether the last facts of this kind of source came from the one with that digest.
+    fn was_last(&self, kind: &str, digest: &str) -> bool {
+        let last = self.facts.iter().rev().find_map(|fact| fact.id.strip_prefix(kind));
+        last.is_some_and(|rest| rest.starts_with(digest))
     }
 
     /// Whether a fact of this source is known.
@@ -218,4 +228,39 @@ fn listed(file: &RosterFile) -> Vec<Listed> {
         person: Person { psn_no: entry.psn_no.clone(), psn_name: entry.psn_name.clone() },
     };
     file.entries.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::BedId;
+    use crate::base::redact::Private;
+
+    fn list(digest: char, bed: &str, received: i64) -> RosterFile {
+        let private = |text: &str| Private::new(text.to_owned());
+        let entry = roster_file::RosterEntry {
+            stay: StayId::new("S1").unwrap(),
+            bed: BedId::new(bed).unwrap(),
+            psn_no: private("P1"),
+            psn_name: private("张三"),
+            enrol: None,
+        };
+        let digest = digest.to_string().repeat(64);
+        RosterFile { entries: vec![entry], digest, received: Wall(received) }
+    }
+
+    #[test]
+    fn a_list_that_comes_again_after_another_one_counts_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Ward::open(WardId::new("3A").unwrap(), FactLog::open(folder.path()).unwrap()).unwrap();
+        let bed = |ward: &Ward, now| ward.believed()[&StayId::new("S1").unwrap()].bed_at(Wall(now)).cloned();
+        let mut ward = open();
+        assert_eq!(ward.import(&list('a', "1", 10)).unwrap(), 1);
+        assert_eq!(ward.import(&list('b', "2", 20)).unwrap(), 1);
+        assert_eq!(ward.import(&list('a', "1", 30)).unwrap(), 1);
+        assert_eq!(bed(&ward, 31), BedId::new("1").ok());
+        // The next start reads the same file: nothing new, whatever it says later than other sources.
+        drop(ward);
+        assert_eq!(open().import(&list('a', "3", 40)).unwrap(), 0);
+    }
 }

@@ -1,7 +1,6 @@
 //! The thread that owns the ward: messages as they come, files and newly enrolled faces every few seconds, and a new
 //! belief whenever anything changed.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
@@ -18,6 +17,7 @@ use crate::hospital::fhir::Encounters;
 use crate::hospital::http::Desk;
 use crate::hospital::mllp::Taker;
 use crate::hospital::roster_file;
+use crate::hospital::watched::Watched;
 use crate::store::{EnrolledError, TemplateStore};
 use crate::vision::gallery::Gallery;
 
@@ -60,7 +60,7 @@ impl Desk for Postbox {
 /// Files that hospital systems write: a whole list, changes, the insurer's list; each a file or a watched folder.
 #[derive(Clone, Debug)]
 pub struct Files {
-    pub roster: PathBuf,
+    pub roster: Option<PathBuf>,
     pub changes: Option<PathBuf>,
     pub insurer: Option<PathBuf>,
 }
@@ -86,8 +86,7 @@ pub struct WardThread {
     pub ward: Ward,
     pub files: Files,
     pub faces: Faces,
-    /// Digest of each file as it was last looked at, whether it could be used or not.
-    pub seen: BTreeMap<PathBuf, String>,
+    pub seen: Watched,
     pub clock: Clock,
 }
 
@@ -160,10 +159,13 @@ impl WardThread {
             files if files.is_empty() => vec![path],
             files => files,
         });
-        let mut new = self.look_at(&roster_file::newest(&roster), |ward, path| {
-            let file = roster_file::read(path, now).map_err(|error| error.to_string())?;
-            ward.import(&file).map_err(|error| error.to_string())
-        });
+        let mut new = false;
+        if let Some(path) = roster {
+            new |= self.look_at(&roster_file::newest(&path), |ward, path| {
+                let file = roster_file::read(path, now).map_err(|error| error.to_string())?;
+                ward.import(&file).map_err(|error| error.to_string())
+            });
+        }
         for path in &changes {
             new |= self.look_at(path, |ward, path| ward.import_changes(path, now));
         }
@@ -174,11 +176,9 @@ impl WardThread {
     }
 
     fn look_at(&mut self, path: &Path, import: impl Fn(&mut Ward, &Path) -> Result<usize, String>) -> bool {
-        let Some(digest) = roster_file::digest(path) else { return false };
-        if self.seen.get(path) == Some(&digest) {
+        if !self.seen.has_changed(path) {
             return false;
         }
-        self.seen.insert(path.to_owned(), digest);
         match import(&mut self.ward, path) {
             Ok(new) => {
                 info!(path = %path.display(), facts = new, "A file of the hospital was read.");

@@ -10,3 +10,4 @@ pub mod national;
 pub mod roster_file;
 pub mod sheet;
 pub mod text;
+pub mod watched;

@@ -64,7 +64,7 @@ fn block(path: &str, key: &Key) -> String {
             let _ =
                 writeln!(text, "  几者选一 one of several 例如 for instance {} = {}", key.name, example(key));
         }
-        Need::Optional(_) => {
+        Need::Optional(_) | Need::Usual(_) => {
             let _ = writeln!(text, "  可省 optional 例如 for instance {} = {}", key.name, example(key));
         }
     }
@@ -79,7 +79,7 @@ fn object(path: &str, key: &Key) -> Value {
     let need = match key.need {
         Need::Required(_) => "required",
         Need::Default(_) => "default",
-        Need::Optional(_) => "optional",
+        Need::Optional(_) | Need::Usual(_) => "optional",
         Need::Either(_) => "either",
     };
     json!({

@@ -26,8 +26,22 @@ pub enum Need {
     Default(&'static str),
     /// Nothing is meant; the text is an example.
     Optional(&'static str),
+    /// The same, and most have it: the example stands in the file, and who is asked takes it with Enter.
+    Usual(&'static str),
     /// Exactly one of a section's keys of this sort must be there; the text is an example, the first one's in the file.
     Either(&'static str),
+}
+
+impl Need {
+    /// The example, or the default.
+    pub fn text(self) -> &'static str {
+        let (Need::Required(text)
+        | Need::Default(text)
+        | Need::Optional(text)
+        | Need::Usual(text)
+        | Need::Either(text)) = self;
+        text
+    }
 }
 
 /// Shortens the tables.

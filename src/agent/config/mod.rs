@@ -44,6 +44,7 @@ pub use crate::agent::config::layers::Above;
 use crate::agent::config::legal::Legal;
 pub use crate::agent::config::ports::{FhirSettings, Port, TlsFiles};
 pub use crate::agent::config::source_of_pictures::Source;
+use crate::agent::config::tree::{Entry, Table, Value};
 use crate::agent::config::walk::{Fields, Walk};
 use crate::agent::ward_thread::Files;
 use crate::base::files::{FileError, read_at_most, sha256_hex};
@@ -97,7 +98,8 @@ pub struct Settings {
     pub models: Option<PathBuf>,
     pub evidence: EvidencePolicy,
     pub ward: WardId,
-    pub roster: PathBuf,
+    /// The whole list, where there is one as a file or a watched folder.
+    pub roster: Option<PathBuf>,
     pub fmr: String,
     pub heartbeat: Duration,
     pub cameras: Vec<CameraSettings>,
@@ -145,6 +147,9 @@ pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
     let (tree, is_partial) = layers::load(path, above, &mut complaints)?;
     let fields = Walk { complaints: &mut complaints, is_partial }.table(&tree, keys::ROOT, "");
     let base = path.parent().unwrap_or(Path::new("."));
+    if !is_partial {
+        has_a_source(&tree, &mut complaints);
+    }
     let settings = mean(&fields, base, &mut complaints);
     match settings {
         Some(settings) if complaints.is_empty() => Ok(settings),
@@ -175,7 +180,7 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         models: fields.path("models", base),
         evidence: fields.read("evidence").unwrap_or_default(),
         ward: ward.read("id")?,
-        roster: ward.path("roster", base)?,
+        roster: ward.path("roster", base),
         fmr,
         heartbeat: fields.table("patrol")?.span("heartbeat")?,
         cameras,
@@ -190,6 +195,22 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         page,
         patrol: policy,
     })
+}
+
+/// Somebody must say who lies where. Counts what is written, right or wrong.
+fn has_a_source(tree: &Table, found: &mut Complaints) {
+    let Some(Entry { node, .. }) = tree.entries.get("ward") else { return };
+    let Value::Table(ward) = &node.value else { return };
+    if ward.entries.contains_key("roster")
+        || ["hl7", "http", "fhir"].into_iter().any(|name| tree.entries.contains_key(name))
+    {
+        return;
+    }
+    found.add(
+        ward.place.clone(),
+        "没有名册来源：请写 ward.roster，或加 [hl7]、[http]、[fhir] 之一".to_owned(),
+        "nobody says who lies where: name ward.roster, or add [hl7], [http] or [fhir]".to_owned(),
+    );
 }
 
 impl Settings {

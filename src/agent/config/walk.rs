@@ -152,7 +152,7 @@ impl Walk<'_> {
     fn absent(&mut self, key: &Key, table: &Place, path: &str) -> Option<Meant> {
         let empty = Table::new(table.clone());
         match (key.need, key.kind) {
-            (Need::Optional(_) | Need::Either(_), _) => None,
+            (Need::Optional(_) | Need::Usual(_) | Need::Either(_), _) => None,
             (Need::Default(_), Kind::Table(keys)) => {
                 Some(Meant::Table(self.table(&empty, keys, &format!("{path}{}.", key.name))))
             }

@@ -14,9 +14,9 @@ pub const KEYS: &[Key] = &[
     key(
         "roster",
         Kind::File,
-        Need::Required("roster.csv"),
-        "名册（全量）：CSV、XLS 或 XLSX 文件，或存放它们的文件夹（取最新）；列 mdtrt_id,adm_bed,psn_no,psn_name[,enrol] 或 就诊ID,床号,人员编号,姓名[,参考照片]",
-        "the whole roster: a CSV, XLS or XLSX file, or a folder of them (the newest counts); columns mdtrt_id,adm_bed,psn_no,psn_name[,enrol]",
+        Need::Usual("roster.csv"),
+        "名册（全量）：CSV、XLS 或 XLSX 文件，或存放它们的文件夹（取最新）；列 mdtrt_id,adm_bed,psn_no,psn_name[,enrol] 或 就诊ID,床号,人员编号,姓名[,参考照片]；由 [hl7]、[http] 或 [fhir] 提供时可不写",
+        "the whole roster: a CSV, XLS or XLSX file, or a folder of them (the newest counts); columns mdtrt_id,adm_bed,psn_no,psn_name[,enrol]; not needed where [hl7], [http] or [fhir] say who is there",
     ),
     key(
         "changes",

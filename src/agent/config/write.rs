@@ -98,7 +98,7 @@ fn line(text: &mut String, key: &Key, value: Option<&Value>, unsaid: Unsaid, is_
     let (value, is_off) = match (value, key.need) {
         (Some(value), _) => (written(value), is_off),
         (None, Need::Optional(_)) => (example(key), true),
-        (None, Need::Required(_) | Need::Either(_)) => (example(key), is_off),
+        (None, Need::Required(_) | Need::Either(_) | Need::Usual(_)) => (example(key), is_off),
         (None, Need::Default(_)) => (example(key), is_off || unsaid == Unsaid::Commented),
     };
     let _ = writeln!(text, "{}{} = {value}", if is_off { "#" } else { "" }, key.name);
@@ -114,8 +114,7 @@ pub fn example(key: &Key) -> String {
     if let Kind::Tables { .. } = key.kind {
         return "[]".to_owned();
     }
-    let (Need::Required(text) | Need::Default(text) | Need::Optional(text) | Need::Either(text)) = key.need;
-    written(&key.kind.value_of(text, &Place::head(0)))
+    written(&key.kind.value_of(key.need.text(), &Place::head(0)))
 }
 
 /// A value as TOML on one line.

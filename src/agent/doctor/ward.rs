@@ -1,6 +1,7 @@
 //! What comes from the hospital and what waits for the platform.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -20,15 +21,18 @@ const WAITING: Duration = Duration::from_secs(24 * 3600);
 /// The roster file, and the people of it who are enrolled.
 pub fn roster(settings: &Settings, now: Now) -> Vec<Line> {
     let title = ("名册", "roster");
-    let path = settings.roster.display();
-    let roster = match roster_file::read(&settings.roster, now.wall) {
+    let Some(path) = &settings.roster else {
+        let text = "由接口提供 · comes over the network: HL7, HTTP, FHIR";
+        return vec![Line::good("roster", title, text.to_owned())];
+    };
+    let roster = match roster_file::read(path, now.wall) {
         Ok(roster) => roster,
         Err(error) => {
             let next = "请按提示改正名册文件 · correct the file as it says";
             return vec![Line::good("roster", title, error.to_string()).bad(next)];
         }
     };
-    let age = age_of(settings, now);
+    let (age, path) = (age_of(path, now), path.display());
     let hours =
         age.map_or_else(String::new, |age| format!("，{} 小时前更新 hours old", age.as_secs() / 3600));
     let line = Line::good("roster", title, format!("{path}: {} 人在院 stays{hours}", roster.entries.len()));
@@ -48,8 +52,8 @@ pub fn roster(settings: &Settings, now: Now) -> Vec<Line> {
     vec![line, enrolled(settings, &roster)]
 }
 
-fn age_of(settings: &Settings, now: Now) -> Option<Duration> {
-    let changed = std::fs::metadata(roster_file::newest(&settings.roster)).ok()?.modified().ok()?;
+fn age_of(path: &Path, now: Now) -> Option<Duration> {
+    let changed = std::fs::metadata(roster_file::newest(path)).ok()?.modified().ok()?;
     let changed = changed.duration_since(std::time::UNIX_EPOCH).ok()?;
     Some(now.wall.since(Wall(i64::try_from(changed.as_millis()).ok()?)))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::agent::cmd::config::report;
 use crate::agent::cmd::say;
 use crate::agent::config::check::Complaints;
-use crate::agent::config::keys::{self, Key, Need};
+use crate::agent::config::keys::{self, Need};
 use crate::agent::config::kinds::Kind;
 use crate::agent::config::source::{Place, Source};
 use crate::agent::config::tree::{Entry, Node, Table, Value};
@@ -117,7 +117,8 @@ impl Questions {
     fn one(&mut self, path: &str) -> anyhow::Result<Option<Node>> {
         let key = keys::all().into_iter().find(|(known, _)| known == path).map(|(_, key)| key);
         let key = key.ok_or_else(|| anyhow::anyhow!("{path} is asked and is no key"))?;
-        let (usual, is_optional) = usual(key);
+        let is_optional = matches!(key.need, Need::Optional(_));
+        let usual = if is_optional { "" } else { key.need.text() };
         for _ in 0..TRIES {
             self.prompt(&format!("{} · {} [{}]", key.chinese, key.english, usual));
             if let Kind::Word(words) = key.kind {
@@ -159,13 +160,5 @@ impl Questions {
             Ending::usage("没有更多输入；无人值守时请用 --answers · no more input; without a terminal use --answers FILE")
         })?;
         Ok(line.trim().to_owned())
-    }
-}
-
-/// The value in brackets, and whether nothing may be said.
-fn usual(key: &Key) -> (&'static str, bool) {
-    match key.need {
-        Need::Required(text) | Need::Default(text) | Need::Either(text) => (text, false),
-        Need::Optional(_) => ("", true),
     }
 }

@@ -192,7 +192,7 @@ impl Pace {
         let turns = BEDS.len().div_ceil(usize::from(beds_at_once)) as u32;
         let looks = one_look * 3 * BEDS.len() as u32;
         Pace {
-            round: blink_within.mul_f32(1.8) * turns + looks,
+            round: blink_within.mul_f32(1.45) * turns + looks,
             look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
             watch,
             blink_within,
