@@ -1,12 +1,13 @@
 //! bedcheck proves that the patient on the roster is the person in the bed. This is the map; read it first.
 //!
-//! Two programs share this library: the edge agent `bedcheck` (feature `agent`) and the reference supervision platform
-//! `bedcheck-platform` (feature `platform`). Modules import only downwards; `tests/architecture.rs` enforces it.
+//! Three programs share this library: the edge agent `bedcheck` (feature `agent`), the reference supervision platform
+//! `bedcheck-platform` (feature `platform`), and the auditor's `bedcheck-verify` (feature `verify`). Modules import only downwards; `tests/architecture.rs` enforces it.
 //!
 //! | layer | module | what lives there |
 //! |---|---|---|
 //! | 3 programs | [`agent`] | configuration, the one task that owns the domain, delivery, subcommands |
 //! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard |
+//! | | [`audit`] | whether an exported case holds, found out offline |
 //! | 2 edges | [`capture`] | cameras: RTSP, USB, snapshots, recordings; newest frame wins; tamper watch |
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
 //! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster |
@@ -36,5 +37,7 @@ pub mod vision;
 
 #[cfg(feature = "agent")]
 pub mod agent;
+#[cfg(feature = "verify")]
+pub mod audit;
 #[cfg(feature = "platform")]
 pub mod platform;

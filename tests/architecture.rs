@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module → what it may import besides itself. The order is the layering; siblings are strangers.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("domain", &["base"]),
     ("wire", &["base", "domain"]),
@@ -23,7 +23,8 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         &["base", "domain", "wire", "net", "capture", "vision", "store", "uplink", "kiosk", "hospital"],
     ),
     ("platform", &["base", "domain", "wire", "net", "hospital"]),
-    ("bin", &["agent", "platform"]),
+    ("audit", &["base", "domain", "wire"]),
+    ("bin", &["agent", "platform", "audit"]),
 ];
 
 /// What the pure part may not touch: clock, disk, network, tasks, chance and hash order.
@@ -159,6 +160,24 @@ fn the_domain_is_pure() {
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     assert!(files >= 8);
+}
+
+/// What an auditor runs must not speak to anybody or keep anything.
+#[test]
+fn the_verifier_has_no_network_and_no_database() {
+    let mut files = 0;
+    for (path, text) in all_sources() {
+        if !["audit", "wire"].contains(&module_of(&path).as_str()) {
+            continue;
+        }
+        files += 1;
+        for (line, code) in code_lines(&text) {
+            for banned in ["tokio", "reqwest", "hyper", "rusqlite", "sqlite", "std::net", "std::process"] {
+                assert!(!code.contains(banned), "src/{}:{line}: {banned}", path.display());
+            }
+        }
+    }
+    assert!(files >= 12);
 }
 
 #[test]

@@ -99,6 +99,7 @@ fn receipt(device: &str, key: &SigningKey) -> String {
         received: Wall(0),
         results: vec![],
         orders: vec![],
+        log_head: None,
     };
     let receipt = Envelope::sign(key, RECEIPT_TYPE, serde_json::to_vec(&receipt).unwrap());
     serde_json::to_string(&Answer { receipt }).unwrap()

@@ -31,9 +31,9 @@ use crate::base::slot::{Pace, Slot};
 pub use error::CameraError;
 pub use film::{Filming, film};
 
-/// Between two pictures of a camera that rests: a cover is noticed within half a minute, and four IP cameras together take
-/// 1 % of one core instead of 10 %.
-pub const REST_SPACING: Duration = Duration::from_secs(15);
+/// Between two pictures of a camera that rests: a cover is noticed within a minute, and four IP cameras together take 1 %
+/// of one core instead of 10 %.
+pub const REST_SPACING: Duration = Duration::from_secs(30);
 
 /// Something that yields pictures. Lives on its own thread, because reading may block.
 pub trait Camera: Send {

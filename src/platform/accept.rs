@@ -1,18 +1,23 @@
 //! What a believed batch changes: the chain first, then roster, ledger and cases, all in one transaction.
 
+use ed25519_dalek::SigningKey;
 use rusqlite::{Transaction, params};
 use tracing::{info, warn};
 
 use crate::base::clock::Wall;
+use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::domain::Finding;
 use crate::platform::cases::{self, Own};
 use crate::platform::chain::{self, Believed, Place};
+use crate::platform::db::number;
 use crate::platform::devices::{self, Registered};
 use crate::platform::draws;
 use crate::platform::ledger::{self, Source};
+use crate::platform::log;
 use crate::platform::orders;
-use crate::wire::batch::{Head, ItemResult, Receipt};
+use crate::wire::batch::{Head, ItemResult, RECEIPT_TYPE, Receipt};
+use crate::wire::dsse::Envelope;
 use crate::wire::event::{Report, RosterSeen};
 use crate::wire::statement::NO_LINK;
 
@@ -53,7 +58,28 @@ pub fn commit(
     let epoch = items.last().map(|item| item.checked.statement.epoch.clone()).or(registered.epoch);
     let head = head_of(tx, device, epoch.unwrap_or_default())?;
     let orders = orders::open(tx, device, now)?;
-    Ok(Some(Receipt { v: 1, device: device.clone(), head, received: now, results, orders }))
+    let log_head = log::newest(tx)?.map(|head| head.note);
+    Ok(Some(Receipt { v: 1, device: device.clone(), head, received: now, results, orders, log_head }))
+}
+
+/// Signs a receipt and keeps it: what a later statement is anchored in must be found again.
+pub fn sign(tx: &Transaction<'_>, receipt: &Receipt, key: &SigningKey) -> rusqlite::Result<Envelope> {
+    let json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    let payload = serde_json::to_vec(receipt).map_err(json)?;
+    let digest = sha256_hex(&payload);
+    let envelope = Envelope::sign(key, RECEIPT_TYPE, payload);
+    tx.execute(
+        "INSERT OR IGNORE INTO receipt VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            digest,
+            receipt.device.as_str(),
+            receipt.head.epoch,
+            number(receipt.head.seq),
+            serde_json::to_string(&envelope).map_err(json)?,
+            receipt.received.0,
+        ],
+    )?;
+    Ok(envelope)
 }
 
 /// Where the device must go on: the head of the epoch it spoke of, also when we have nothing of it.

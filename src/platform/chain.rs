@@ -17,9 +17,11 @@ use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
 use crate::platform::db::number;
 use crate::platform::devices::Registered;
+use crate::platform::log;
 use crate::wire::batch::{Fate, Head, Item};
 use crate::wire::event::{self, Event};
 use crate::wire::statement::{BadStatement, Checked, NO_LINK, check, covers};
+use crate::wire::tree::Logged;
 
 /// Copies kept of one device's contradictions: enough to prove, too few to fill the disk.
 const MOST_QUARANTINED: i64 = 1000;
@@ -177,9 +179,17 @@ pub fn append(
         })
         .optional()?
         .is_some();
+    let entry = Logged::Link {
+        device: device.clone(),
+        epoch: statement.epoch.clone(),
+        seq: statement.seq,
+        link: item.checked.link.clone(),
+        at: received,
+    };
+    let logged = log::append(tx, &entry)?;
     tx.execute(
-        "INSERT INTO link (device, epoch, seq, id, envelope, link, body, evidence, received_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO link (device, epoch, seq, id, envelope, link, body, evidence, received_ms, logged)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             device.as_str(),
             statement.epoch,
@@ -190,6 +200,7 @@ pub fn append(
             item.body,
             item.evidence,
             received.0,
+            number(logged),
         ],
     )?;
     tx.execute(

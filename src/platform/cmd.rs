@@ -17,9 +17,10 @@ use crate::domain::order::Order;
 use crate::platform::db::Database;
 use crate::platform::devices::{self, Admission};
 use crate::platform::keys::{self, KeyError, Keys};
-use crate::platform::orders;
 use crate::platform::serve::{self, ServeError, Settings};
 use crate::platform::view;
+use crate::platform::{export, log, orders};
+use crate::wire::{case, note};
 
 /// A request holds one certificate request and two keys.
 const MOST_REQUEST: u64 = 64 * 1024;
@@ -57,6 +58,23 @@ enum Command {
         /// How soon it must be carried out.
         #[arg(long, default_value = "10m", value_parser = duration)]
         within: Duration,
+    },
+    /// Write the case of an exception to a file that `bedcheck-verify` checks anywhere.
+    Export {
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long)]
+        device: String,
+        /// Id of the exception, as /api/v1/exceptions gives it.
+        #[arg(long)]
+        exception: String,
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Print the newest signed head of the log, for whoever keeps one, and the fingerprints of our keys.
+    Head {
+        #[arg(long)]
+        dir: PathBuf,
     },
     /// Receive from devices and show the dashboard until SIGTERM.
     Serve {
@@ -156,6 +174,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Device(DeviceCommand::List { dir, json }) => list(&dir, json),
         Command::Device(DeviceCommand::Revoke { dir, device }) => revoke(&dir, device, now),
         Command::Order { dir, device, beds, within } => order(&dir, device, &beds, now.plus(within), now),
+        Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
+        Command::Head { dir } => head(&dir, now),
         Command::Serve { dir, devices, dashboard, grace } => {
             run_server(&Settings { dir, devices, dashboard, grace })
         }
@@ -243,6 +263,28 @@ fn order(dir: &Path, device: String, beds: &[String], until: Wall, now: Wall) ->
         return Err(Ending::failed(format_args!("no admitted device {device} is known here")).into());
     }
     say(format_args!("Spot check {} waits for device {device} until {until}.", order.id));
+    Ok(())
+}
+
+fn export(dir: &Path, device: String, exception: &str, out: &Path, now: Wall) -> anyhow::Result<()> {
+    let device = DeviceId::new(device).map_err(Ending::usage)?;
+    let keys = Keys::read(dir).map_err(key_ending)?;
+    let db = serve::open_database(dir).map_err(serve_ending)?;
+    let file = export::export(&db, &keys, &device, exception, now)?;
+    write_owner_only(out, &file)?;
+    say(format_args!("The case is in {}; check it with: bedcheck-verify {0}", out.display()));
+    Ok(())
+}
+
+fn head(dir: &Path, now: Wall) -> anyhow::Result<()> {
+    let keys = Keys::read(dir).map_err(key_ending)?;
+    let db = serve::open_database(dir).map_err(serve_ending)?;
+    let head = db.write(|tx| log::sign(tx, &keys.log, now))?;
+    say(head.map_or_else(|| "The log is empty.\n".to_owned(), |head| head.note));
+    for (name, key) in [("receipts", keys.receipt.verifying_key()), ("log", keys.log.verifying_key())] {
+        say(format_args!("{name}: {}", case::fingerprint(&hex::encode(key.as_bytes()))));
+    }
+    say(format_args!("for witnesses: {}", note::verifier_key(&keys.log.verifying_key())));
     Ok(())
 }
 

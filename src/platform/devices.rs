@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
@@ -13,11 +13,13 @@ use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::platform::cases::{self, Own};
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::{Database, DatabaseError, number};
 use crate::platform::keys::{DEVICE_LIFE, KeyError, Keys, uri};
+use crate::platform::log;
 use crate::wire::dsse::Envelope;
 use crate::wire::enrol::{BadRequest, DeviceBundle, DeviceRequest, public_key};
 use crate::wire::event;
+use crate::wire::tree::Logged;
 
 /// Why a device was not added.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +88,13 @@ pub fn add(
         if known.is_some_and(|known| known != key.as_bytes()) {
             return Ok(false);
         }
+        let logged = admit(tx, &request.device, key.as_bytes(), now)?;
         tx.execute(
             "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
-                                 round_every_ms, added_ms, expected_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                                 round_every_ms, added_ms, expected_ms, logged)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (device) DO UPDATE SET ward = ?2, institution = ?3, cert_sha256 = ?5,
-                 cert_until_ms = ?6, round_every_ms = ?7, revoked_ms = NULL",
+                 cert_until_ms = ?6, round_every_ms = ?7, revoked_ms = NULL, logged = ?10",
             params![
                 request.device.as_str(),
                 request.ward.as_str(),
@@ -102,6 +105,7 @@ pub fn add(
                 every,
                 now.0,
                 now.0.saturating_add(every.saturating_mul(2)),
+                number(logged),
             ],
         )?;
         Ok(true)
@@ -118,6 +122,12 @@ pub fn add(
         receipt_key: keys.receipt.verifying_key().to_bytes().to_vec(),
         evidence_key: keys.evidence_public.to_vec(),
     })
+}
+
+/// Enters an admission into the log.
+fn admit(tx: &Transaction<'_>, device: &DeviceId, key: &[u8], at: Wall) -> rusqlite::Result<u64> {
+    let (device, statement_key) = (device.clone(), sha256_hex(key));
+    log::append(tx, &Logged::Admitted { device, statement_key, at })
 }
 
 /// Shuts a device out from the next request on; false when there is none of this name.
@@ -200,12 +210,13 @@ fn decoded(text: &str) -> Option<String> {
 
 /// A device of the tests' own: known, and without a certificate.
 #[cfg(test)]
-pub fn enter(tx: &rusqlite::Transaction<'_>, device: &DeviceId) -> rusqlite::Result<()> {
+pub fn enter(tx: &Transaction<'_>, device: &DeviceId) -> rusqlite::Result<()> {
+    let logged = admit(tx, device, &[0], Wall(0))?;
     tx.execute(
         "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
-                             round_every_ms, added_ms, expected_ms)
-         VALUES (?1, 'w', 'i', x'00', '', 0, 600000, 0, 0)",
-        [device.as_str()],
+                             round_every_ms, added_ms, expected_ms, logged)
+         VALUES (?1, 'w', 'i', x'00', '', 0, 600000, 0, 0, ?2)",
+        params![device.as_str(), number(logged)],
     )?;
     Ok(())
 }

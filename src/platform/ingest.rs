@@ -22,8 +22,7 @@ use crate::platform::cases::{self, Own};
 use crate::platform::chain;
 use crate::platform::db::{Database, DatabaseError};
 use crate::platform::devices;
-use crate::wire::batch::{Answer, Batch, MOST_BYTES, MOST_ITEMS, Problem, RECEIPT_TYPE};
-use crate::wire::dsse::Envelope;
+use crate::wire::batch::{Answer, Batch, MOST_BYTES, MOST_ITEMS, Problem};
 
 /// Batches worked on at once: each holds up to 8 MiB.
 const MOST_AT_ONCE: usize = 16;
@@ -67,8 +66,6 @@ enum Refusal {
     Busy,
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error("the receipt cannot be made: {0}")]
-    Receipt(serde_json::Error),
 }
 
 impl Refusal {
@@ -81,14 +78,14 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Refusal::DeviceBusy => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::Busy | Refusal::Database(_) | Refusal::Receipt(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Busy | Refusal::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     fn answer(&self) -> Response {
         let status = self.status();
         // Paths and causes of our own are none of the peer's business.
-        let is_ours = matches!(self, Refusal::Database(_) | Refusal::Receipt(_));
+        let is_ours = matches!(self, Refusal::Database(_));
         let detail =
             if is_ours { "the platform cannot store anything now".to_owned() } else { self.to_string() };
         let problem = Problem {
@@ -110,8 +107,7 @@ impl Refusal {
             | Refusal::Broken
             | Refusal::Format(_)
             | Refusal::Version(_)
-            | Refusal::NotTrue { .. }
-            | Refusal::Receipt(_) => None,
+            | Refusal::NotTrue { .. } => None,
         };
         if let Some(seconds) = wait {
             answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
@@ -141,7 +137,7 @@ async fn take(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     match receive(&ingest, request).await {
         Ok(answer) => axum::Json(answer).into_response(),
         Err(refusal) => {
-            if matches!(refusal, Refusal::Database(_) | Refusal::Receipt(_)) {
+            if matches!(refusal, Refusal::Database(_)) {
                 error!(error = %refusal, "A batch could not be stored.");
             } else {
                 warn!(error = %refusal, "A batch was refused.");
@@ -248,11 +244,13 @@ fn take_batch(
             }
         }
     }
-    let receipt =
-        ingest.db.write(|tx| accept::commit(tx, device, &items, now))?.ok_or(Refusal::NotAdmitted)?;
+    let receipt = ingest.db.write(|tx| {
+        let receipt = accept::commit(tx, device, &items, now)?;
+        receipt.map(|receipt| accept::sign(tx, &receipt, &ingest.receipt_key)).transpose()
+    })?;
+    let receipt = receipt.ok_or(Refusal::NotAdmitted)?;
     ingest.changes.send_modify(|count| *count += 1);
-    let payload = serde_json::to_vec(&receipt).map_err(Refusal::Receipt)?;
-    Ok(Answer { receipt: Envelope::sign(&ingest.receipt_key, RECEIPT_TYPE, payload) })
+    Ok(Answer { receipt })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! | `ca.pem`, `ca.key` | ECDSA P-256, `CA:true`, no further authority below it |
 //! | `server.pem`, `server.key` | the device port's certificate |
 //! | `receipt.key` | Ed25519 seed: signs receipts |
+//! | `log.key` | Ed25519 seed: signs the heads of the log |
 //! | `evidence.key` | X25519, private then public: opens evidence |
 
 use std::path::{Path, PathBuf};
@@ -62,6 +63,8 @@ pub struct Keys {
     server_pem: String,
     server_key_pem: String,
     pub receipt: SigningKey,
+    /// Signs the heads of the log.
+    pub log: SigningKey,
     /// Opens evidence.
     pub evidence_private: [u8; 32],
     pub evidence_public: [u8; 32],
@@ -81,12 +84,15 @@ pub fn init(dir: &Path, hosts: &[String], now: Wall) -> Result<(), KeyError> {
     let issuer = Issuer::from_ca_cert_pem(&ca.pem(), &ca_key)?;
     let server_key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let server = server_certificate(hosts, now)?.signed_by(&server_key, &issuer)?;
-    let mut receipt = [0; 32];
-    getrandom::fill(&mut receipt).map_err(KeyError::Random)?;
+    let seed = || {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map(|()| seed).map_err(KeyError::Random)
+    };
     let (private, public) = seal::key_pair();
     write_owner_only(&dir.join("server.key"), server_key.serialize_pem().as_bytes())?;
     write_owner_only(&dir.join("server.pem"), server.pem().as_bytes())?;
-    write_owner_only(&dir.join("receipt.key"), &receipt)?;
+    write_owner_only(&dir.join("receipt.key"), &seed()?)?;
+    write_owner_only(&dir.join("log.key"), &seed()?)?;
     write_owner_only(&dir.join("evidence.key"), &[private, public].concat())?;
     write_owner_only(&dir.join("ca.key"), ca_key.serialize_pem().as_bytes())?;
     write_owner_only(&dir.join("ca.pem"), ca.pem().as_bytes())?;
@@ -154,6 +160,7 @@ impl Keys {
             server_pem: text("server.pem")?,
             server_key_pem: text("server.key")?,
             receipt: SigningKey::from_bytes(&key(&bytes("receipt.key")?, "receipt.key")?),
+            log: SigningKey::from_bytes(&key(&bytes("log.key")?, "log.key")?),
             evidence_private: key(private, "evidence.key")?,
             evidence_public: key(public, "evidence.key")?,
         })

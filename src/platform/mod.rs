@@ -11,7 +11,8 @@
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
-//! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case.
+//! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case. What was accepted
+//! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`).
 
 pub mod accept;
 pub mod cases;
@@ -21,9 +22,11 @@ pub mod dashboard;
 pub mod db;
 pub mod devices;
 pub mod draws;
+pub mod export;
 pub mod ingest;
 pub mod keys;
 pub mod ledger;
+pub mod log;
 pub mod orders;
 pub mod serve;
 pub mod view;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ use crate::platform::db::{Database, DatabaseError};
 use crate::platform::ingest::Ingest;
 use crate::platform::keys::{KeyError, Keys};
 use crate::platform::ledger;
+use crate::platform::log;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -90,7 +92,8 @@ pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Re
     let since = clock.now().wall;
     let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), keys.receipt, changes.clone()));
     let page = Arc::new(Dashboard::new(db.clone(), clock.clone(), keys.evidence_private, changed));
-    let sweep = sweep(db, clock, Overdue { since, grace: settings.grace }, changes, stopping.clone());
+    let overdue = Overdue { since, grace: settings.grace, log_key: keys.log };
+    let sweep = sweep(db, clock, overdue, changes, stopping.clone());
     let tasks = vec![
         supervise::task(
             "device port",
@@ -139,9 +142,12 @@ fn write_addresses(dir: &Path, devices: SocketAddr, dashboard: SocketAddr) -> Re
     write_owner_only(&dir.join("addresses.json"), addresses.to_string().as_bytes())
 }
 
+/// What is done every second: overdue checks, and the log's head where an hour is over.
+#[derive(Clone)]
 struct Overdue {
     since: Wall,
     grace: Duration,
+    log_key: SigningKey,
 }
 
 async fn sweep(
@@ -153,9 +159,14 @@ async fn sweep(
 ) {
     while !stopping.begun_within(SWEEP_EVERY).await {
         let (db, now) = (db.clone(), clock.now().wall);
-        let Overdue { since, grace } = overdue;
-        let swept =
-            tokio::task::spawn_blocking(move || db.write(|tx| ledger::sweep(tx, now, since, grace))).await;
+        let Overdue { since, grace, log_key } = overdue.clone();
+        let work = move || {
+            db.write(|tx| {
+                log::sign_hourly(tx, &log_key, now)?;
+                ledger::sweep(tx, now, since, grace)
+            })
+        };
+        let swept = tokio::task::spawn_blocking(work).await;
         match swept {
             Ok(Ok(true)) => changes.send_modify(|count| *count += 1),
             Ok(Ok(false)) => {}

@@ -45,6 +45,9 @@ pub struct Receipt {
     /// What the device shall look at now; they ride with every receipt until a round answers them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<Order>,
+    /// The newest signed head of the platform's log. Through the anchor of the next statement every device witnesses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_head: Option<String>,
 }
 
 /// The last link of a device that is safe on the platform's disk.

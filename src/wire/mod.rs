@@ -11,11 +11,14 @@
 //! keeps a digest of little data (a bed, a verdict) from being guessed.
 
 pub mod batch;
+pub mod case;
 pub mod dsse;
 pub mod enrol;
 pub mod event;
+pub mod note;
 pub mod seal;
 pub mod statement;
+pub mod tree;
 
 /// Bytes as base64 in JSON.
 pub mod base64_bytes {

@@ -66,8 +66,8 @@ pub fn measure(cameras: u32, seconds: u64, scene: &Picture) -> anyhow::Result<Va
     }
     std::thread::sleep(WARM_UP);
     slots.iter().for_each(|slot| slot.rest_until(Mono(u64::MAX)));
-    // Four pictures at this pace.
-    let rest = phase(4 * REST_SPACING.as_secs(), &slots);
+    // Two pictures at this pace.
+    let rest = phase(2 * REST_SPACING.as_secs(), &slots);
     slots.iter().for_each(|slot| slot.rest_until(Mono::default()));
     let patrol = phase(seconds, &slots);
     slots.iter().for_each(|slot| slot.watch_until(Mono(u64::MAX)));

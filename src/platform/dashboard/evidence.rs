@@ -11,8 +11,10 @@ use tracing::{info, warn};
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
 use crate::platform::dashboard::{Dashboard, Trouble};
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::{Database, DatabaseError, number};
+use crate::platform::log;
 use crate::wire::seal;
+use crate::wire::tree::Logged;
 
 const JPEG: [u8; 3] = [0xff, 0xd8, 0xff];
 
@@ -64,9 +66,12 @@ fn open(
     let picture =
         seal::open(key, &seal::place(device, id), &sealed).ok().filter(|bytes| bytes.starts_with(&JPEG));
     db.write(|tx| {
+        let opened = picture.is_some();
+        let entry = Logged::Opened { device: device.clone(), event: id.to_owned(), opened, at: now };
+        let logged = log::append(tx, &entry)?;
         tx.execute(
-            "INSERT INTO opened VALUES (?1, ?2, ?3, ?4)",
-            params![now.0, device.as_str(), id, picture.is_some()],
+            "INSERT INTO opened VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![now.0, device.as_str(), id, opened, number(logged)],
         )
     })?;
     Ok(match picture {

@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 2, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 3, tables: TABLES };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -15,6 +15,7 @@ CREATE TABLE device (
     cert_until_ms  INTEGER NOT NULL,
     round_every_ms INTEGER NOT NULL,
     added_ms       INTEGER NOT NULL,
+    logged         INTEGER NOT NULL REFERENCES log_entry, -- its admission with this key
     revoked_ms     INTEGER,
     last_contact_ms INTEGER,
     last_said_ms   INTEGER,             -- the latest time on the device's own clock
@@ -48,8 +49,35 @@ CREATE TABLE link (
     body        TEXT    NOT NULL,
     evidence    BLOB,
     received_ms INTEGER NOT NULL,
+    logged      INTEGER NOT NULL REFERENCES log_entry,
     PRIMARY KEY (device, epoch, seq),
     UNIQUE (device, id)
+) STRICT;
+-- What the platform answered: the anchors of later statements are their digests.
+CREATE TABLE receipt (
+    sha256      TEXT    PRIMARY KEY,
+    device      TEXT    NOT NULL REFERENCES device,
+    epoch       TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    envelope    TEXT    NOT NULL,
+    received_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipt_head ON receipt (device, epoch, seq);
+-- The log of everything accepted: entries, nodes of whole subtrees, signed heads.
+CREATE TABLE log_entry (
+    at    INTEGER PRIMARY KEY,
+    entry TEXT    NOT NULL
+) STRICT;
+CREATE TABLE log_node (
+    level INTEGER NOT NULL,
+    at    INTEGER NOT NULL,
+    hash  BLOB    NOT NULL,
+    PRIMARY KEY (level, at)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE log_head (
+    size  INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    note  TEXT    NOT NULL
 ) STRICT;
 -- What contradicts an accepted statement, kept as proof.
 CREATE TABLE quarantine (
@@ -146,6 +174,7 @@ CREATE TABLE opened (
     at_ms  INTEGER NOT NULL,
     device TEXT    NOT NULL,
     event  TEXT    NOT NULL,
-    opened INTEGER NOT NULL             -- 0: the seal did not open
+    opened INTEGER NOT NULL,            -- 0: the seal did not open
+    logged INTEGER NOT NULL REFERENCES log_entry
 ) STRICT;
 ";

@@ -1,0 +1,277 @@
+//! A case (异常) as one file that anybody can check without us: see `wire::case` for what is in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::SigningKey;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use crate::base::clock::Wall;
+use crate::base::ids::{DeviceId, WardId};
+use crate::domain::Finding;
+use crate::platform::db::{Database, DatabaseError, number};
+use crate::platform::keys::Keys;
+use crate::platform::log::{self, SignedHead};
+use crate::wire::case::{self, CaseKeys, Claim, Line};
+use crate::wire::event::{Event, Report};
+use crate::wire::tree::Hash;
+
+/// Statements of one case: six rounds a day for half a year are fewer. The latest count.
+const MOST_LINKS: usize = 2_000;
+/// Earlier heads of the log that are put beside the newest one.
+const MOST_HEADS: usize = 26;
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("device {0} has no exception {1:?}")]
+    Unknown(DeviceId, String),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("the case cannot be written: {0}")]
+    Write(#[from] serde_json::Error),
+}
+
+/// Writes the case of one exception. A head of the log is signed that covers all of it.
+///
+/// # Errors
+/// [`ExportError`].
+pub fn export(
+    db: &Database,
+    keys: &Keys,
+    device: &DeviceId,
+    exception: &str,
+    now: Wall,
+) -> Result<Vec<u8>, ExportError> {
+    let lines = db.write(|tx| {
+        let Some((claim, admitted)) = claim(tx, keys, device, exception, now)? else { return Ok(None) };
+        Ok(Some(collect(tx, &keys.log, claim, admitted, now)?))
+    })?;
+    let lines = lines.ok_or_else(|| ExportError::Unknown(device.clone(), exception.to_owned()))?;
+    Ok(case::write(&lines, &keys.receipt)?)
+}
+
+/// The claim, and which entry of the log admitted the device.
+fn claim(
+    tx: &Transaction<'_>,
+    keys: &Keys,
+    device: &DeviceId,
+    exception: &str,
+    now: Wall,
+) -> rusqlite::Result<Option<(Claim, u64)>> {
+    let public = |key: &SigningKey| hex::encode(key.verifying_key().as_bytes());
+    tx.query_row(
+        "SELECT d.institution, d.ward, d.statement_key, d.logged, e.kind, e.bed, e.stay, e.first_ms, e.last_ms
+         FROM exception e JOIN device d USING (device) WHERE e.device = ?1 AND e.id = ?2",
+        [device.as_str(), exception],
+        |row| {
+            let ward: String = row.get(1)?;
+            let ward = WardId::new(ward).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+            })?;
+            let claim = Claim {
+                v: 1,
+                made: now,
+                institution: row.get(0)?,
+                ward,
+                device: device.clone(),
+                exception: exception.to_owned(),
+                kind: row.get(4)?,
+                bed: row.get(5)?,
+                stay: row.get(6)?,
+                first: Wall(row.get(7)?),
+                last: Wall(row.get(8)?),
+                keys: CaseKeys {
+                    statements: hex::encode(row.get::<_, Vec<u8>>(2)?),
+                    receipts: public(&keys.receipt),
+                    log: public(&keys.log),
+                },
+            };
+            Ok((claim, row.get::<_, i64>(3)?.unsigned_abs()))
+        },
+    )
+    .optional()
+}
+
+/// One statement of the chain.
+struct Link {
+    epoch: String,
+    seq: i64,
+    envelope: String,
+    body: String,
+    evidence: Option<Vec<u8>>,
+    logged: u64,
+}
+
+fn collect(
+    tx: &Transaction<'_>,
+    log_key: &SigningKey,
+    claim: Claim,
+    admitted: u64,
+    now: Wall,
+) -> rusqlite::Result<Vec<Line>> {
+    let device = claim.device.clone();
+    let links = links(tx, &claim)?;
+    let mut entries: BTreeSet<u64> = links.values().map(|(link, _)| link.logged).collect();
+    entries.insert(admitted);
+    entries.extend(openings(tx, &device, links.values())?);
+    let receipts = receipts(tx, &device, links.values().map(|(link, _)| link))?;
+    let mut lines = vec![Line::Claim(claim)];
+    for (link, is_ours) in links.into_values() {
+        lines.push(Line::Link {
+            envelope: parsed(&link.envelope)?,
+            body: is_ours.then_some(link.body),
+            evidence: link.evidence.filter(|_| is_ours).map(|bytes| STANDARD.encode(bytes)),
+        });
+    }
+    for receipt in receipts {
+        lines.push(Line::Receipt { envelope: parsed(&receipt)? });
+    }
+    if let Some(head) = log::sign(tx, log_key, now)? {
+        lines.extend(logged(tx, &entries, &head)?);
+    }
+    Ok(lines)
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+/// The statements about this stay, and each one's neighbours, which show that nothing was put in between; whether the
+/// body is of this case.
+fn links(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<BTreeMap<u64, (Link, bool)>> {
+    let device = claim.device.as_str();
+    let mut of_case = Vec::new();
+    if let (Some(bed), Some(stay)) = (&claim.bed, &claim.stay) {
+        let mut query = tx.prepare(
+            "SELECT event FROM done WHERE device = ?1 AND bed = ?2 AND stay = ?3
+             ORDER BY done_ms DESC LIMIT ?4",
+        )?;
+        let most = number(MOST_LINKS as u64 / 3);
+        let checks = query.query_map(params![device, bed, stay, most], |row| row.get(0))?;
+        for event in checks {
+            let event: String = event?;
+            of_case.extend(find(tx, "id = ?2 AND ?3 = ?3", params![device, event, 0])?);
+        }
+    }
+    // What the exception itself says, and whatever is next to its time where no statement speaks of it.
+    of_case.extend(about(tx, claim)?);
+    if of_case.is_empty() {
+        let before = "received_ms <= ?2 AND ?3 = ?3 ORDER BY received_ms DESC, seq DESC LIMIT 1";
+        let after = "received_ms > ?2 AND ?3 = ?3 ORDER BY received_ms, seq LIMIT 1";
+        for which in [before, after] {
+            of_case.extend(find(tx, which, params![device, claim.last.0, 0])?);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for link in of_case {
+        for seq in [link.seq - 1, link.seq + 1] {
+            for neighbour in find(tx, "epoch = ?2 AND seq = ?3", params![device, link.epoch, seq])? {
+                found.entry(neighbour.logged).or_insert((neighbour, false));
+            }
+        }
+        found.insert(link.logged, (link, true));
+    }
+    Ok(found)
+}
+
+/// Statements whose finding bears the exception's own id, or for contradictions its kind.
+fn about(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<Vec<Link>> {
+    let pattern = format!("%{}%", claim.exception.replace(['%', '_'], "_"));
+    let which = "body LIKE ?2 ORDER BY received_ms DESC LIMIT ?3";
+    let most = number(MOST_LINKS as u64 / 3);
+    let mut links = find(tx, which, params![claim.device.as_str(), pattern, most])?;
+    links.retain(|link| {
+        let event: Option<Event> = serde_json::from_str(&link.body).ok();
+        event.is_some_and(|event| match event.data {
+            Report::Finding(Finding::Exception(change)) => change.exception == claim.exception,
+            Report::Finding(Finding::Irregular(change)) => change.irregularity == claim.exception,
+            Report::Finding(_) | Report::Hello(_) | Report::Roster(_) | Report::Beat(_) => false,
+        })
+    });
+    Ok(links)
+}
+
+fn find(tx: &Transaction<'_>, which: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<Link>> {
+    let mut query = tx.prepare_cached(&format!(
+        "SELECT epoch, seq, envelope, body, evidence, logged FROM link WHERE device = ?1 AND {which}"
+    ))?;
+    let link = |row: &Row<'_>| {
+        Ok(Link {
+            epoch: row.get(0)?,
+            seq: row.get(1)?,
+            envelope: row.get(2)?,
+            body: row.get(3)?,
+            evidence: row.get(4)?,
+            logged: row.get::<_, i64>(5)?.unsigned_abs(),
+        })
+    };
+    query.query_map(values, link)?.collect()
+}
+
+/// For each statement the receipt it is anchored in and the first one that covers it.
+fn receipts<'links>(
+    tx: &Transaction<'_>,
+    device: &DeviceId,
+    links: impl Iterator<Item = &'links Link>,
+) -> rusqlite::Result<Vec<String>> {
+    let mut found: BTreeMap<(i64, String), String> = BTreeMap::new();
+    let mut take = |which: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
+        let text = format!("SELECT received_ms, sha256, envelope FROM receipt WHERE {which} LIMIT 1");
+        let row =
+            tx.prepare_cached(&text)?.query_row(values, |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)));
+        found.extend(row.optional()?);
+        Ok(())
+    };
+    for link in links {
+        let envelope: crate::wire::dsse::Envelope = parsed(&link.envelope)?;
+        let statement: crate::wire::statement::Statement =
+            parsed(&String::from_utf8_lossy(&envelope.payload))?;
+        take("sha256 = ?1", params![statement.anchor])?;
+        let covers = "device = ?1 AND epoch = ?2 AND seq >= ?3 ORDER BY seq, received_ms";
+        take(covers, params![device.as_str(), link.epoch, link.seq])?;
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Entries of the log that say when evidence of these statements was opened.
+fn openings<'links>(
+    tx: &Transaction<'_>,
+    device: &DeviceId,
+    links: impl Iterator<Item = &'links (Link, bool)>,
+) -> rusqlite::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for (link, _) in links.filter(|(link, is_ours)| *is_ours && link.evidence.is_some()) {
+        let Ok(event) = serde_json::from_str::<Event>(&link.body) else { continue };
+        let mut query = tx.prepare_cached("SELECT logged FROM opened WHERE device = ?1 AND event = ?2")?;
+        let entries = query.query_map([device.as_str(), event.id.as_str()], |row| row.get::<_, i64>(0))?;
+        for entry in entries {
+            found.push(entry?.unsigned_abs());
+        }
+    }
+    Ok(found)
+}
+
+/// The head, earlier heads that lead to it, and the way from each entry.
+fn logged(
+    connection: &Connection,
+    entries: &BTreeSet<u64>,
+    head: &SignedHead,
+) -> rusqlite::Result<Vec<Line>> {
+    let hexed = |path: Vec<Hash>| path.iter().map(hex::encode).collect();
+    let mut lines = Vec::new();
+    for index in entries {
+        let path = hexed(log::path(connection, *index, head.size)?);
+        lines.push(Line::Logged { index: *index, leaf: log::entry(connection, *index)?, path });
+    }
+    lines.push(Line::Head { note: head.note.clone() });
+    for earlier in log::heads(connection, MOST_HEADS)?.into_iter().filter(|earlier| earlier.size < head.size)
+    {
+        let path = hexed(log::extension(connection, earlier.size, head.size)?);
+        lines.push(Line::Earlier { note: earlier.note, path });
+    }
+    Ok(lines)
+}

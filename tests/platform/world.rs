@@ -1,0 +1,254 @@
+//! A platform that listens on loopback, a device that is admitted to it, and a short story that the device tells.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bedcheck::base::clock::{Clock, Now, Wall};
+use bedcheck::base::ids::{BedId, DeviceId, StayId, WardId};
+use bedcheck::base::redact::Private;
+use bedcheck::base::supervise::{self, Stop};
+use bedcheck::domain::Finding;
+use bedcheck::domain::exception::{ExceptionChange, ExceptionKind, Move};
+use bedcheck::domain::round::{DueCheck, RoundPlan};
+use bedcheck::domain::verdict::{CheckResult, Verdict};
+use bedcheck::net::client::Client;
+use bedcheck::net::tls::Identity;
+use bedcheck::platform::db::Database;
+use bedcheck::platform::devices::{self, Admission};
+use bedcheck::platform::keys::{self, Keys};
+use bedcheck::platform::serve::{self, Running, Settings};
+use bedcheck::store::{Commit, Journal, Signer};
+use bedcheck::uplink::{Platform, UplinkError};
+use bedcheck::wire::batch::{Fate, Item};
+use bedcheck::wire::enrol::{DeviceBundle, DeviceRequest, public_key};
+use bedcheck::wire::event::{Report, RosterRow, RosterSeen};
+use bedcheck::wire::statement::Digests;
+use ed25519_dalek::SigningKey;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+pub const NOW: Wall = Wall(1_790_000_000_000);
+pub const CROP: &[u8] = b"\xff\xd8\xff\xe0 a face\xff\xd9";
+
+/// A platform that listens, and the folder it lives in.
+pub struct World {
+    pub folder: TempDir,
+    pub running: Option<Running>,
+    pub stop: Stop,
+}
+
+impl World {
+    pub async fn new() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], Clock::system().now().wall)
+            .unwrap();
+        Database::open(&folder.path().join("platform.db")).unwrap();
+        let (stop, stopping) = supervise::shutdown();
+        let settings = Settings {
+            dir: folder.path().to_owned(),
+            devices: "127.0.0.1:0".into(),
+            dashboard: "127.0.0.1:0".into(),
+            grace: Duration::from_secs(60),
+        };
+        let running = serve::start(&settings, fixed(), &stopping).await.unwrap();
+        World { folder, running: Some(running), stop }
+    }
+
+    pub fn db(&self) -> Database {
+        serve::open_database(self.folder.path()).unwrap()
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub fn device(&self, name: &str) -> Device {
+        Device::admitted(self.folder.path(), name, self.running().devices.port())
+    }
+
+    pub async fn ask(&self, path: &str, host: Option<&str>) -> (u16, String, Vec<u8>) {
+        let address = self.running().dashboard;
+        let host = host.map_or_else(|| address.to_string(), str::to_owned);
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let status = head[9..12].parse().unwrap();
+        (status, head, answer[end + 4..].to_vec())
+    }
+
+    pub async fn json(&self, path: &str) -> Value {
+        let (status, _, body) = self.ask(path, None).await;
+        assert_eq!(status, 200);
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    pub async fn end(mut self) {
+        self.stop.fire();
+        self.running.take().unwrap().ended().await;
+    }
+}
+
+pub fn fixed() -> Clock {
+    Clock::Fixed(Now { wall: NOW, ..Now::default() })
+}
+
+pub struct Device {
+    pub id: DeviceId,
+    pub key: SigningKey,
+    pub tls_key: String,
+    pub bundle: DeviceBundle,
+    pub folder: TempDir,
+}
+
+impl Device {
+    pub fn admitted(platform: &Path, name: &str, port: u16) -> Device {
+        let id = DeviceId::new(name).unwrap();
+        let key = SigningKey::from_bytes(&[name.len() as u8; 32]);
+        let tls_key = rcgen::KeyPair::generate().unwrap();
+        let csr = rcgen::CertificateParams::default().serialize_request(&tls_key).unwrap();
+        let request = DeviceRequest {
+            v: 1,
+            device: id.clone(),
+            ward: WardId::new("三病区").unwrap(),
+            csr_pem: csr.pem().unwrap(),
+            statement_key: key.verifying_key().to_bytes().to_vec(),
+        };
+        let admission = Admission {
+            url: format!("https://127.0.0.1:{port}"),
+            institution: "示范医院".into(),
+            round_every: Duration::from_secs(4 * 3600),
+        };
+        let db = Database::open(&platform.join("platform.db")).unwrap();
+        let keys = Keys::read(platform).unwrap();
+        let request = request.sign(&key).unwrap();
+        let bundle = devices::add(&db, &keys, &request, &admission, Clock::system().now().wall).unwrap();
+        Device { id, key, tls_key: tls_key.serialize_pem(), bundle, folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn journal(&self) -> Journal {
+        self.journal_named("journal.db")
+    }
+
+    pub fn journal_named(&self, name: &str) -> Journal {
+        let signer = Signer {
+            device: self.id.clone(),
+            key: self.key.clone(),
+            boot_id: "b".into(),
+            digests: Digests::default(),
+            evidence_key: self.bundle.evidence_key.clone().try_into().unwrap(),
+        };
+        Journal::open(&self.folder.path().join(name), signer).unwrap()
+    }
+
+    pub fn uplink(&self) -> Platform {
+        let identity = Identity {
+            ca_pem: self.bundle.ca_pem.clone(),
+            cert_pem: self.bundle.cert_pem.clone(),
+            key_pem: self.tls_key.clone(),
+        };
+        Platform {
+            client: Client::new(&self.bundle.platform_url, &identity).unwrap(),
+            device: self.id.clone(),
+            receipt_key: public_key(&self.bundle.receipt_key).unwrap(),
+        }
+    }
+}
+
+pub fn commit(report: Report) -> Commit {
+    Commit { at: Now { wall: NOW, ..Now::default() }, report, crop: None, remember: vec![] }
+}
+
+pub fn roster() -> Commit {
+    let row = |bed: &str, stay: &str| RosterRow {
+        bed: BedId::new(bed).unwrap(),
+        stay: StayId::new(stay).unwrap(),
+        masked_name: "张**".into(),
+        templates: 1,
+    };
+    commit(Report::Roster(RosterSeen {
+        ward: WardId::new("三病区").unwrap(),
+        received: NOW,
+        digest: String::new(),
+        stays: vec![row("04", "S4"), row("05", "S5")],
+    }))
+}
+
+pub fn round() -> Commit {
+    let due = |bed: &str, stay: &str| DueCheck {
+        bed: BedId::new(bed).unwrap(),
+        stay: StayId::new(stay).unwrap(),
+        masked_name: "张**".into(),
+        tickets: 1,
+    };
+    commit(Report::Finding(Finding::RoundBegun(RoundPlan {
+        round: 7,
+        began: NOW,
+        until: NOW.plus(Duration::from_secs(60)),
+        next_by: NOW.plus(Duration::from_secs(600)),
+        due: vec![due("04", "S4"), due("05", "S5")],
+        spared: vec![],
+        slot: None,
+        order: None,
+        revealed: None,
+    })))
+}
+
+pub fn check(verdict: Verdict) -> Commit {
+    let mut commit = commit(Report::Finding(Finding::Checked(CheckResult {
+        round: 7,
+        bed: BedId::new("04").unwrap(),
+        stay: StayId::new("S4").unwrap(),
+        masked_name: "张**".into(),
+        due: NOW,
+        done: NOW.plus(Duration::from_secs(5)),
+        verdict,
+        similarity: Some(0.31),
+        threshold: 0.5,
+        fmr: "1e-3".into(),
+        looks: 3,
+        life: None,
+        synthetic: true,
+    })));
+    commit.crop = Some(Private::new(CROP.to_vec()));
+    commit
+}
+
+pub fn impersonation() -> Commit {
+    commit(Report::Finding(Finding::Exception(ExceptionChange {
+        exception: "S4.04.impersonation.7".into(),
+        kind: ExceptionKind::Impersonation,
+        moved: Move::Raised,
+        bed: BedId::new("04").unwrap(),
+        stay: StayId::new("S4").unwrap(),
+        masked_name: "张**".into(),
+        rounds: 1,
+        first: NOW,
+        last: NOW,
+        round: 7,
+        verdict: Verdict::Mismatch,
+    })))
+}
+
+pub fn story(journal: &mut Journal) -> Vec<Item> {
+    for commit in [roster(), round(), check(Verdict::Mismatch), impersonation()] {
+        journal.commit(vec![commit]).unwrap();
+    }
+    journal.unsent().unwrap().unwrap().items
+}
+
+pub fn fates(acknowledged: &bedcheck::uplink::Acknowledged) -> Vec<Fate> {
+    acknowledged.receipt.results.iter().map(|result| result.fate).collect()
+}
+
+pub fn refused(result: Result<bedcheck::uplink::Acknowledged, UplinkError>) -> u16 {
+    match result {
+        Err(UplinkError::Refused { status, .. }) => status,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("the batch was taken"),
+    }
+}
