@@ -19,8 +19,8 @@ use crate::platform::devices::{self, Admission};
 use crate::platform::keys::{self, KeyError, Keys};
 use crate::platform::serve::{self, ServeError, Settings};
 use crate::platform::view;
-use crate::platform::{export, log, orders};
-use crate::wire::{case, note};
+use crate::platform::{export, ingest, log, orders};
+use crate::wire::{case, note, parcel};
 
 /// A request holds one certificate request and two keys.
 const MOST_REQUEST: u64 = 64 * 1024;
@@ -58,6 +58,16 @@ enum Command {
         /// How soon it must be carried out.
         #[arg(long, default_value = "10m", value_parser = duration)]
         within: Duration,
+    },
+    /// Take the file that `bedcheck outbox export` wrote in a hospital without network.
+    Ingest {
+        #[arg(long)]
+        dir: PathBuf,
+        /// The file from the hospital.
+        file: PathBuf,
+        /// Where to write the receipts it takes back (`bedcheck outbox accept`).
+        #[arg(long)]
+        receipts: PathBuf,
     },
     /// Write the case of an exception to a file that `bedcheck-verify` checks anywhere.
     Export {
@@ -174,6 +184,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Device(DeviceCommand::List { dir, json }) => list(&dir, json),
         Command::Device(DeviceCommand::Revoke { dir, device }) => revoke(&dir, device, now),
         Command::Order { dir, device, beds, within } => order(&dir, device, &beds, now.plus(within), now),
+        Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
         Command::Head { dir } => head(&dir, now),
         Command::Serve { dir, devices, dashboard, grace } => {
@@ -263,6 +274,22 @@ fn order(dir: &Path, device: String, beds: &[String], until: Wall, now: Wall) ->
         return Err(Ending::failed(format_args!("no admitted device {device} is known here")).into());
     }
     say(format_args!("Spot check {} waits for device {device} until {until}.", order.id));
+    Ok(())
+}
+
+fn take_file(dir: &Path, file: &Path, receipts: &Path, now: Wall) -> anyhow::Result<()> {
+    let keys = Keys::read(dir).map_err(key_ending)?;
+    let db = serve::open_database(dir).map_err(serve_ending)?;
+    let bytes = read_at_most(file, parcel::MOST_BYTES)?;
+    let taken = ingest::take_parcel(&db, &keys.receipt, &bytes, now)
+        .with_context(|| format!("{} is refused", file.display()))?;
+    let mut lines = Vec::new();
+    for receipt in &taken {
+        serde_json::to_writer(&mut lines, receipt)?;
+        lines.push(b'\n');
+    }
+    write_owner_only(receipts, &lines)?;
+    say(format_args!("Taken; the receipts are in {}.", receipts.display()));
     Ok(())
 }
 

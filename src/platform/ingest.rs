@@ -10,10 +10,11 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use ed25519_dalek::SigningKey;
 use tokio::sync::{Semaphore, watch};
 use tracing::{error, warn};
 
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Wall};
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::net::server::PeerCertificate;
@@ -21,8 +22,10 @@ use crate::platform::accept;
 use crate::platform::cases::{self, Own};
 use crate::platform::chain;
 use crate::platform::db::{Database, DatabaseError};
-use crate::platform::devices;
-use crate::wire::batch::{Answer, Batch, MOST_BYTES, MOST_ITEMS, Problem};
+use crate::platform::devices::{self, Registered};
+use crate::wire::batch::{Answer, Batch, Item, MOST_BYTES, MOST_ITEMS, Problem};
+use crate::wire::dsse::Envelope;
+use crate::wire::parcel::{self, BadParcel};
 
 /// Batches worked on at once: each holds up to 8 MiB.
 const MOST_AT_ONCE: usize = 16;
@@ -34,7 +37,7 @@ const BODY_WAIT: Duration = Duration::from_secs(30);
 pub struct Ingest {
     pub db: Database,
     pub clock: Clock,
-    pub receipt_key: ed25519_dalek::SigningKey,
+    pub receipt_key: SigningKey,
     /// Counts changes, for the live page.
     pub changes: watch::Sender<u64>,
     places: Arc<Semaphore>,
@@ -43,7 +46,7 @@ pub struct Ingest {
 
 /// Why a batch is refused; the peer gets a short sentence, the log the rest.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub enum Refusal {
     #[error("no certificate of a device was shown")]
     Nobody,
     #[error("this device or certificate is not admitted")]
@@ -65,6 +68,8 @@ enum Refusal {
     #[error("the platform is busy")]
     Busy,
     #[error(transparent)]
+    Parcel(#[from] BadParcel),
+    #[error(transparent)]
     Database(#[from] DatabaseError),
 }
 
@@ -74,9 +79,11 @@ impl Refusal {
             Refusal::Nobody => StatusCode::UNAUTHORIZED,
             Refusal::NotAdmitted | Refusal::OtherDevice => StatusCode::FORBIDDEN,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::Broken | Refusal::Format(_) | Refusal::Version(_) | Refusal::NotTrue { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Refusal::Broken
+            | Refusal::Format(_)
+            | Refusal::Version(_)
+            | Refusal::NotTrue { .. }
+            | Refusal::Parcel(_) => StatusCode::BAD_REQUEST,
             Refusal::DeviceBusy => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Busy | Refusal::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -107,7 +114,8 @@ impl Refusal {
             | Refusal::Broken
             | Refusal::Format(_)
             | Refusal::Version(_)
-            | Refusal::NotTrue { .. } => None,
+            | Refusal::NotTrue { .. }
+            | Refusal::Parcel(_) => None,
         };
         if let Some(seconds) = wait {
             answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
@@ -117,12 +125,7 @@ impl Refusal {
 }
 
 impl Ingest {
-    pub fn new(
-        db: Database,
-        clock: Clock,
-        receipt_key: ed25519_dalek::SigningKey,
-        changes: watch::Sender<u64>,
-    ) -> Ingest {
+    pub fn new(db: Database, clock: Clock, receipt_key: SigningKey, changes: watch::Sender<u64>) -> Ingest {
         let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
         Ingest { db, clock, receipt_key, changes, places, busy: Mutex::default() }
     }
@@ -232,25 +235,62 @@ fn take_batch(
     if batch.items.len() > MOST_ITEMS {
         return Err(Refusal::TooLarge);
     }
-    let mut items = Vec::with_capacity(batch.items.len());
-    for (at, item) in batch.items.into_iter().enumerate() {
-        match chain::believe(item, device, &registered) {
-            Ok(believed) => items.push(believed),
+    let taken = take_items(&ingest.db, &ingest.receipt_key, device, &registered, batch.items, now);
+    ingest.changes.send_modify(|count| *count += 1);
+    Ok(Answer { receipt: taken? })
+}
+
+/// Believes and commits consecutive items; the signed receipt. One that is not true becomes a case.
+fn take_items(
+    db: &Database,
+    receipt_key: &SigningKey,
+    device: &DeviceId,
+    registered: &Registered,
+    items: Vec<Item>,
+    now: Wall,
+) -> Result<Envelope, Refusal> {
+    let mut believed = Vec::with_capacity(items.len());
+    for (at, item) in items.into_iter().enumerate() {
+        match chain::believe(item, device, registered) {
+            Ok(item) => believed.push(item),
             Err(why) => {
-                // The certificate was right, so this is the device's doing or its owner's.
-                ingest.db.write(|tx| cases::raise(tx, device, Own::Tampered, now))?;
-                ingest.changes.send_modify(|count| *count += 1);
+                // Whoever brought it was let in, so this is the device's doing or its owner's.
+                db.write(|tx| cases::raise(tx, device, Own::Tampered, now))?;
                 return Err(Refusal::NotTrue { at, why });
             }
         }
     }
-    let receipt = ingest.db.write(|tx| {
-        let receipt = accept::commit(tx, device, &items, now)?;
-        receipt.map(|receipt| accept::sign(tx, &receipt, &ingest.receipt_key)).transpose()
+    let receipt = db.write(|tx| {
+        let receipt = accept::commit(tx, device, &believed, now)?;
+        receipt.map(|receipt| accept::sign(tx, &receipt, receipt_key)).transpose()
     })?;
-    let receipt = receipt.ok_or(Refusal::NotAdmitted)?;
-    ingest.changes.send_modify(|count| *count += 1);
-    Ok(Answer { receipt })
+    receipt.ok_or(Refusal::NotAdmitted)
+}
+
+/// Takes what a cut-off hospital brings on a stick; the receipts it takes back, one a line.
+///
+/// # Errors
+/// Why the parcel or an item of it is refused; what came before in it was taken.
+pub fn take_parcel(
+    db: &Database,
+    receipt_key: &SigningKey,
+    file: &[u8],
+    now: Wall,
+) -> Result<Vec<Envelope>, Refusal> {
+    let device = parcel::sender(file)?;
+    let registered = db.read(|connection| devices::find(connection, &device))?;
+    let registered = registered.filter(|known| !known.revoked).ok_or(Refusal::NotAdmitted)?;
+    let key = registered.key.as_ref().ok_or(Refusal::NotAdmitted)?;
+    let (_, items) = parcel::read(file, key)?;
+    let mut receipts = Vec::new();
+    let mut rest = items.into_iter();
+    loop {
+        let items: Vec<Item> = rest.by_ref().take(MOST_ITEMS).collect();
+        if items.is_empty() {
+            return Ok(receipts);
+        }
+        receipts.push(take_items(db, receipt_key, &device, &registered, items, now)?);
+    }
 }
 
 #[cfg(test)]

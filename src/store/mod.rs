@@ -10,9 +10,11 @@ mod enrolled;
 mod facts;
 mod journal;
 mod keeper;
+mod outbox;
 mod schema;
 
 pub use enrolled::{Enrolled, EnrolledError, TemplateStore};
 pub use facts::{FactLog, FactLogError};
 pub use journal::{Commit, Journal, JournalError, Pending, Signer, Unsent};
 pub use keeper::{Gone, Keeper};
+pub use outbox::{ChainFound, Outbox, Said, Verified};

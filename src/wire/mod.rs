@@ -16,6 +16,7 @@ pub mod dsse;
 pub mod enrol;
 pub mod event;
 pub mod note;
+pub mod parcel;
 pub mod seal;
 pub mod statement;
 pub mod tree;

@@ -19,6 +19,7 @@ use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod case;
+mod parcel;
 mod world;
 
 use world::*;

@@ -12,6 +12,7 @@ mod doctor;
 mod enrol;
 mod eval;
 mod look;
+mod outbox;
 mod roster;
 mod run;
 mod verify;
@@ -59,6 +60,8 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     /// 摄像头 · lists cameras, takes a picture, says how one is.
     Camera(camera::Camera),
+    /// 待发送 · what waits for the platform; proves the journal; carries it on a stick where there is no network.
+    Outbox(outbox::Outbox),
     /// 设备身份 · makes this device's keys, and takes the platform's answer.
     Device(device::Device),
     /// 人证比对 · compares two pictures.
@@ -113,6 +116,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Enrol(command) => command.run(),
         Command::Calibrate(command) => command.run(),
         Command::Camera(command) => command.run(),
+        Command::Outbox(command) => command.run(),
         Command::Device(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Look(command) => command.run(),
