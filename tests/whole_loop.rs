@@ -25,7 +25,8 @@ fn demo(home: &Path) -> Child {
         .unwrap()
 }
 
-fn assert_as_expected(child: Child) {
+/// What it wrote to its log.
+fn assert_as_expected(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let story = String::from_utf8_lossy(&output.stderr);
@@ -38,6 +39,7 @@ fn assert_as_expected(child: Child) {
         assert_eq!(row["reached_dashboard"], true, "{row}\n{story}");
     }
     assert!(output.status.success(), "{:?}\n{story}", output.status);
+    story.into_owned()
 }
 
 /// Every event of the journal is on the platform exactly once, and no other.
@@ -77,11 +79,15 @@ fn events_on_the_platform(home: &Path) -> i64 {
 fn the_demo_tells_every_story_and_each_reaches_the_dashboard() {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let home = tempfile::tempdir().unwrap();
-    assert_as_expected(demo(home.path()));
+    let story = assert_as_expected(demo(home.path()));
     assert_nothing_lost_or_doubled(home.path());
-    for folder in ["agent", "platform"] {
-        assert_no_picture_in_the_clear(&home.path().join(folder));
-    }
+    let canaries = canaries(home.path());
+    // The hospital's own roster is one file where they are; if they were not found there, they would be found nowhere.
+    let roster = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/roster/ward-3a.csv")).unwrap();
+    assert_eq!(hits(&roster, &canaries).len(), 42);
+    let files = assert_no_canary(home.path(), &canaries);
+    assert!(files > 12, "only {files} files");
+    assert!(hits(story.as_bytes(), &canaries).is_empty(), "the log names somebody");
 }
 
 #[test]
@@ -109,16 +115,47 @@ fn killing_the_platform_in_the_middle_loses_and_doubles_nothing() {
     assert_nothing_lost_or_doubled(home.path());
 }
 
-/// No JPEG lies on either side's disk: crops are sealed on the device and stay sealed on the platform.
-fn assert_no_picture_in_the_clear(folder: &Path) {
+/// What must never lie on a disk in the clear: names and numbers of patients, their faces as pictures or as numbers.
+fn canaries(home: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let roster =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/roster/ward-3a.csv")).unwrap();
+    let mut found: Vec<(&str, Vec<u8>)> = Vec::new();
+    for row in roster.lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        for (what, at) in [("a number", 2), ("a name", 3), ("an id number", 4)] {
+            found.push((what, cells[at].as_bytes().to_vec()));
+        }
+    }
+    let manifest =
+        bedcheck::vision::manifest::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models")).unwrap();
+    let store = bedcheck::store::TemplateStore::open(&home.join("agent")).unwrap();
+    for (_, template) in store.all(&manifest.embedder.sha256).unwrap() {
+        let bytes: Vec<u8> = template.reveal()[..8].iter().flat_map(|value| value.to_le_bytes()).collect();
+        found.push(("a face as numbers", bytes));
+        found.push(("a face as text", format!("{}", template.reveal()[0]).into_bytes()));
+    }
+    found.push(("a JPEG", b"\xff\xd8\xff\xe0\x00\x10JFIF".to_vec()));
+    found.push(("a PNG", b"\x89PNG\r\n\x1a\n".to_vec()));
+    assert!(found.len() > 80, "only {} canaries", found.len());
+    found
+}
+
+fn hits(bytes: &[u8], canaries: &[(&'static str, Vec<u8>)]) -> Vec<&'static str> {
+    let is_in = |canary: &Vec<u8>| bytes.windows(canary.len()).any(|window| window == canary.as_slice());
+    canaries.iter().filter(|(_, canary)| is_in(canary)).map(|(what, _)| *what).collect()
+}
+
+fn assert_no_canary(folder: &Path, canaries: &[(&'static str, Vec<u8>)]) -> usize {
+    let mut files = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            assert_no_picture_in_the_clear(&path);
+            files += assert_no_canary(&path, canaries);
             continue;
         }
-        let bytes = fs::read(&path).unwrap();
-        let found = bytes.windows(10).any(|w| w[..4] == [0xFF, 0xD8, 0xFF, 0xE0] && &w[6..10] == b"JFIF");
-        assert!(!found, "a picture lies in the clear in {}", path.display());
+        files += 1;
+        let found = hits(&fs::read(&path).unwrap(), canaries);
+        assert!(found.is_empty(), "{found:?} lies in the clear in {}", path.display());
     }
+    files
 }

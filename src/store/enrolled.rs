@@ -1,22 +1,21 @@
-//! Face templates, sealed at rest with XChaCha20-Poly1305 under a key that lies beside them, owner-only.
+//! Face templates, sealed at rest (see [`safe`](super::safe)).
 //!
 //! A template belongs to one pack of nets: after a change of models it is not found any more, so nobody is compared
 //! across two different spaces.
 
 use std::path::{Path, PathBuf};
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
-use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
 use crate::base::ids::StayId;
 use crate::base::redact::Private;
 use crate::base::sqlite;
+use crate::store::safe::{Safe, SafeError};
 use crate::store::schema;
 
-const NONCE: usize = 24;
+/// The key's name.
+const KEY: &str = "template.key";
 
 /// Why templates cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -24,11 +23,7 @@ pub enum EnrolledError {
     #[error("the template store {path} failed: {cause}")]
     Database { path: PathBuf, cause: rusqlite::Error },
     #[error(transparent)]
-    File(#[from] FileError),
-    #[error("the template key {0} must have 32 bytes")]
-    Key(PathBuf),
-    #[error("the operating system gives no random numbers: {0}")]
-    Random(getrandom::Error),
+    Safe(#[from] SafeError),
     #[error("a template of stay {0} cannot be opened: it was changed, or the key is another; enrol again")]
     Sealed(StayId),
 }
@@ -40,7 +35,7 @@ pub type Enrolled = (StayId, Private<Vec<f32>>);
 pub struct TemplateStore {
     connection: Connection,
     path: PathBuf,
-    cipher: XChaCha20Poly1305,
+    safe: Safe,
 }
 
 impl TemplateStore {
@@ -49,19 +44,11 @@ impl TemplateStore {
     /// # Errors
     /// [`EnrolledError`].
     pub fn open(folder: &Path) -> Result<TemplateStore, EnrolledError> {
-        make_owner_only_folder(folder)?;
-        let key_path = folder.join("template.key");
-        if !key_path.exists() {
-            let mut key = Zeroizing::new([0; 32]);
-            getrandom::fill(key.as_mut()).map_err(EnrolledError::Random)?;
-            write_owner_only(&key_path, key.as_ref())?;
-        }
-        let key = Zeroizing::new(read_at_most(&key_path, 64)?);
-        let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| EnrolledError::Key(key_path))?;
+        let safe = Safe::open(folder, KEY)?;
         let path = folder.join("journal.db");
         let connection = sqlite::open(&path, &schema::SCHEMA)
             .map_err(|cause| EnrolledError::Database { path: path.clone(), cause })?;
-        Ok(TemplateStore { connection, path, cipher })
+        Ok(TemplateStore { connection, path, safe })
     }
 
     /// Replaces the templates of one stay.
@@ -156,17 +143,9 @@ impl TemplateStore {
         models: &str,
         template: &Private<Vec<f32>>,
     ) -> Result<Vec<u8>, EnrolledError> {
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(EnrolledError::Random)?;
         let clear: Zeroizing<Vec<u8>> =
             Zeroizing::new(template.reveal().iter().flat_map(|value| value.to_le_bytes()).collect());
-        let place = place(stay, shot, models);
-        let payload = Payload { msg: &clear, aad: place.as_bytes() };
-        let sealed = self
-            .cipher
-            .encrypt(XNonce::from_slice(&nonce), payload)
-            .map_err(|_| EnrolledError::Sealed(stay.clone()))?;
-        Ok([nonce.as_slice(), &sealed].concat())
+        Ok(self.safe.seal(&place(stay, shot, models), &clear)?)
     }
 
     fn open_sealed(
@@ -176,10 +155,7 @@ impl TemplateStore {
         models: &str,
         sealed: &[u8],
     ) -> Option<Private<Vec<f32>>> {
-        let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
-        let place = place(stay, shot, models);
-        let payload = Payload { msg: sealed, aad: place.as_bytes() };
-        let clear = Zeroizing::new(self.cipher.decrypt(XNonce::from_slice(nonce), payload).ok()?);
+        let clear = self.safe.unseal(&place(stay, shot, models), sealed)?;
         let values =
             clear.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
         Some(Private::new(values.collect()))

@@ -1,18 +1,22 @@
 //! What hospital systems told us, as it came: one row for each fact, never changed, never removed before its stay is
-//! forgotten.
+//! forgotten. What each says is sealed: names and numbers of patients are in it.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
+use zeroize::Zeroizing;
 
 use crate::base::clock::Wall;
-use crate::base::files::{FileError, make_owner_only_folder};
 use crate::base::ids::StayId;
 use crate::base::sqlite::{self, Schema};
 use crate::domain::facts::{Change, Fact};
+use crate::store::safe::{Safe, SafeError};
+
+/// The key's name.
+const KEY: &str = "facts.key";
 
 const SCHEMA: Schema = Schema {
-    version: 1,
+    version: 2,
     tables: "
 CREATE TABLE fact (
     number      INTEGER PRIMARY KEY,
@@ -20,7 +24,7 @@ CREATE TABLE fact (
     stay        TEXT,
     at_ms       INTEGER NOT NULL,
     received_ms INTEGER NOT NULL,
-    change      TEXT    NOT NULL
+    sealed      BLOB    NOT NULL        -- the change as JSON: names are in it
 ) STRICT;
 ",
 };
@@ -31,7 +35,7 @@ pub enum FactLogError {
     #[error("the fact log {path} failed: {cause}")]
     Database { path: PathBuf, cause: rusqlite::Error },
     #[error(transparent)]
-    File(#[from] FileError),
+    Safe(#[from] SafeError),
     #[error("fact {id} cannot be understood: {cause}")]
     Content { id: String, cause: String },
 }
@@ -40,17 +44,18 @@ pub enum FactLogError {
 pub struct FactLog {
     connection: Connection,
     path: PathBuf,
+    safe: Safe,
 }
 
 impl FactLog {
     /// # Errors
     /// [`FactLogError`].
     pub fn open(state: &Path) -> Result<FactLog, FactLogError> {
-        make_owner_only_folder(state)?;
+        let safe = Safe::open(state, KEY)?;
         let path = state.join("facts.db");
         let connection = sqlite::open(&path, &SCHEMA)
             .map_err(|cause| FactLogError::Database { path: path.clone(), cause })?;
-        Ok(FactLog { connection, path })
+        Ok(FactLog { connection, path, safe })
     }
 
     /// Appends what is not known yet; durable when this returns. How many facts were new.
@@ -63,13 +68,14 @@ impl FactLog {
         let transaction = self.connection.transaction().map_err(failed)?;
         let mut new = 0;
         for fact in facts {
-            let change = serde_json::to_string(&fact.change)
+            let change = serde_json::to_vec(&fact.change)
                 .map_err(|error| FactLogError::Content { id: fact.id.clone(), cause: error.to_string() })?;
+            let sealed = self.safe.seal(&place(&fact.id), &Zeroizing::new(change))?;
             let stay = fact.stay.as_ref().map(StayId::as_str);
             new += transaction
                 .execute(
-                    "INSERT OR IGNORE INTO fact (id, stay, at_ms, received_ms, change) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![fact.id, stay, fact.at.0, fact.received.0, change],
+                    "INSERT OR IGNORE INTO fact (id, stay, at_ms, received_ms, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![fact.id, stay, fact.at.0, fact.received.0, sealed],
                 )
                 .map_err(failed)?;
         }
@@ -96,7 +102,7 @@ impl FactLog {
         let failed = |cause| FactLogError::Database { path: self.path.clone(), cause };
         let mut query = self
             .connection
-            .prepare("SELECT id, stay, at_ms, received_ms, change FROM fact ORDER BY number")
+            .prepare("SELECT id, stay, at_ms, received_ms, sealed FROM fact ORDER BY number")
             .map_err(failed)?;
         let rows = query
             .query_map([], |row| {
@@ -106,19 +112,28 @@ impl FactLog {
                     stay,
                     Wall(row.get(2)?),
                     Wall(row.get(3)?),
-                    row.get::<_, String>(4)?,
+                    row.get::<_, Vec<u8>>(4)?,
                 ))
             })
             .map_err(failed)?;
         rows.map(|row| {
-            let (id, stay, at, received, change) = row.map_err(failed)?;
+            let (id, stay, at, received, sealed) = row.map_err(failed)?;
             let content = |cause: String| FactLogError::Content { id: id.clone(), cause };
-            let change: Change = serde_json::from_str(&change).map_err(|error| content(error.to_string()))?;
+            let clear = self.safe.unseal(&place(&id), &sealed);
+            let clear =
+                clear.ok_or_else(|| content("it was changed, or sealed under another key".to_owned()))?;
+            let change: Change =
+                serde_json::from_slice(&clear).map_err(|error| content(error.to_string()))?;
             let stay = stay.map(StayId::new).transpose().map_err(|error| content(error.to_string()))?;
             Ok(Fact { id, stay, at, received, change })
         })
         .collect()
     }
+}
+
+/// Binds a change to its fact.
+fn place(id: &str) -> String {
+    format!("bedcheck-fact-v1|{id}")
 }
 
 #[cfg(test)]
@@ -144,5 +159,13 @@ mod tests {
         let found = FactLog::open(folder.path()).unwrap().all().unwrap();
         assert_eq!(found.len(), 3);
         assert_eq!(found[..2], facts);
+        let log = FactLog::open(folder.path()).unwrap();
+        log.connection
+            .execute("UPDATE fact SET sealed = (SELECT sealed FROM fact WHERE id = '3') WHERE id = '1'", [])
+            .unwrap();
+        assert!(
+            matches!(log.all(), Err(FactLogError::Content { id, .. }) if id == "1"),
+            "a change of another fact"
+        );
     }
 }

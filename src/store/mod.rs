@@ -11,6 +11,7 @@ mod facts;
 mod journal;
 mod keeper;
 mod outbox;
+pub mod safe;
 mod schema;
 
 pub use enrolled::{Enrolled, EnrolledError, TemplateStore};

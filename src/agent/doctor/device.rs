@@ -99,6 +99,27 @@ pub fn disk(settings: &Settings) -> Line {
     }
 }
 
+/// Where the keys are that seal faces and names on this disk.
+pub fn keys(settings: &Settings) -> Line {
+    let title = ("密封密钥", "sealing keys");
+    let in_files: Vec<&str> =
+        ["template.key", "facts.key"].into_iter().filter(|name| settings.state.join(name).exists()).collect();
+    if in_files.is_empty() {
+        return Line::good("keys", title, "尚未生成，或由系统保管 · not made yet, or kept by the system");
+    }
+    Line::good(
+        "keys",
+        title,
+        format!(
+            "{}：文件，仅属主可读（弱）· files, owner-only: weak against whoever copies the disk",
+            in_files.join(", ")
+        ),
+    )
+    .attention(
+        "用 systemd 凭据保管，见 bedcheck.service · keep them as systemd credentials, see bedcheck.service",
+    )
+}
+
 /// The device's certificate, and the platform behind it.
 pub async fn identity(settings: &Settings, now: Now) -> Vec<Line> {
     let title = ("设备证书", "certificate");

@@ -91,6 +91,7 @@ pub async fn examine(config: &Path, above: &Above, now: Now) -> Examination {
     lines.push(cameras::beds(&settings));
     lines.push(device::clock(&settings, now));
     lines.push(device::disk(&settings));
+    lines.push(device::keys(&settings));
     lines.extend(device::identity(&settings, now).await);
     lines.extend(ward::roster(&settings, now));
     lines.extend(ports::look(&settings, now).await);
