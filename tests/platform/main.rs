@@ -20,6 +20,7 @@ use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod case;
 mod parcel;
+mod strangers;
 mod world;
 
 use world::*;
