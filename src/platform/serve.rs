@@ -90,9 +90,9 @@ pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Re
 
     let (changes, changed) = watch::channel(0);
     let since = clock.now().wall;
-    let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), keys.receipt, changes.clone()));
-    let page = Arc::new(Dashboard::new(db.clone(), clock.clone(), keys.evidence_private, changed));
-    let overdue = Overdue { since, grace: settings.grace, log_key: keys.log };
+    let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), keys.receipt.clone(), changes.clone()));
+    let overdue = Overdue { since, grace: settings.grace, log_key: keys.log.clone() };
+    let page = Arc::new(Dashboard::new(db.clone(), clock.clone(), keys, changed));
     let sweep = sweep(db, clock, overdue, changes, stopping.clone());
     let tasks = vec![
         supervise::task(

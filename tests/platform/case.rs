@@ -71,6 +71,14 @@ async fn a_case_holds_far_from_the_platform_and_tells_nothing_of_other_patients(
     let kinds: Vec<&str> = audit.bounds.iter().map(|bound| bound.kind.as_str()).collect();
     assert_eq!(kinds, ["cn.bedcheck.check.v1", "cn.bedcheck.exception.v1"]);
     assert!(audit.bounds.iter().all(|bound| bound.not_before.is_some() && bound.not_after.is_some()));
+    // The supervisor takes it from the page.
+    let page = String::from_utf8(world.ask("/", None).await.2).unwrap();
+    let path = format!("/case/ward-3a/{EXCEPTION}");
+    assert!(page.contains(&format!("href=\"{path}\"")), "{page}");
+    let (status, head, taken) = world.ask(&path, None).await;
+    assert!(status == 200 && head.contains("attachment") && head.contains("no-store"), "{head}");
+    assert!(examine(&taken, &Trusted::default()).unwrap().holds());
+    assert_eq!(world.ask("/case/ward-3a/none", None).await.0, 404);
     let text = String::from_utf8(file).unwrap();
     assert!(!text.contains("\\\"S5\\\"") && !text.contains("ward-4bb"), "another patient is in the file");
     world.end().await;

@@ -24,7 +24,7 @@ pub async fn show(
     Path((device, id)): Path<(String, String)>,
 ) -> Result<Response, Trouble> {
     let Ok(device) = DeviceId::new(device) else { return Ok(missing()) };
-    let (db, key, now) = (dashboard.db.clone(), dashboard.evidence_key, dashboard.clock.now().wall);
+    let (db, key, now) = (dashboard.db.clone(), dashboard.keys.evidence_private, dashboard.clock.now().wall);
     let opened = tokio::task::spawn_blocking(move || open(&db, &key, &device, &id, now)).await;
     Ok(match opened.map_err(|_| Trouble::Gone)?? {
         Opened::Missing => missing(),

@@ -5,6 +5,7 @@
 //! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`).
 
 mod api;
+mod case;
 mod contradictions;
 mod evidence;
 mod page;
@@ -25,6 +26,8 @@ use tracing::error;
 use crate::base::clock::Clock;
 use crate::net::server;
 use crate::platform::db::{Database, DatabaseError};
+use crate::platform::export::ExportError;
+use crate::platform::keys::Keys;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -33,18 +36,13 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 pub struct Dashboard {
     db: Database,
     clock: Clock,
-    evidence_key: [u8; 32],
+    keys: Keys,
     changed: watch::Receiver<u64>,
 }
 
 impl Dashboard {
-    pub fn new(
-        db: Database,
-        clock: Clock,
-        evidence_key: [u8; 32],
-        changed: watch::Receiver<u64>,
-    ) -> Dashboard {
-        Dashboard { db, clock, evidence_key, changed }
+    pub fn new(db: Database, clock: Clock, keys: Keys, changed: watch::Receiver<u64>) -> Dashboard {
+        Dashboard { db, clock, keys, changed }
     }
 
     /// The routes of the dashboard.
@@ -61,6 +59,7 @@ impl Dashboard {
             .route("/api/v1/devices", get(api::devices))
             .route("/api/v1/ledger", get(api::ledger))
             .route("/evidence/{device}/{id}", get(evidence::show))
+            .route("/case/{device}/{id}", get(case::show))
             .layer(middleware::from_fn(guard))
             .with_state(self)
     }
@@ -83,6 +82,8 @@ enum Trouble {
     Database(#[from] DatabaseError),
     #[error("the page could not be drawn: {0}")]
     Draw(#[from] askama::Error),
+    #[error(transparent)]
+    Export(#[from] ExportError),
     #[error("the work on a page ended early")]
     Gone,
 }

@@ -6,6 +6,7 @@ use crate::base::clock::Wall;
 use crate::domain::liveness::Cue;
 use crate::domain::verify::Proof;
 use crate::platform::dashboard::words::{self, Lang, Term};
+use crate::platform::keys::uri;
 use crate::platform::view::{BedRow, DeviceRow, ExceptionRow, RoundView};
 
 /// Evidence that took longer than this from the device's clock to ours is marked as late.
@@ -106,6 +107,8 @@ pub struct Bar {
 
 pub struct Case {
     pub anchor: String,
+    /// Where its file is to be had.
+    pub file: String,
     pub kind: Term,
     pub state: Term,
     pub place: String,
@@ -307,6 +310,7 @@ fn case(l: Lang, row: &ExceptionRow) -> Case {
     let who = row.masked_name.as_deref().map_or_else(String::new, |name| format!(" · {name}"));
     Case {
         anchor: format!("case-{}-{}", row.device, row.id),
+        file: format!("/case/{}/{}", uri(&row.device), uri(&row.id)),
         kind: words::kind(&row.kind),
         state: words::state(&row.state),
         place: format!("{} · {}{who}", row.institution, row.ward),

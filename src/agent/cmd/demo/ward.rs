@@ -192,8 +192,8 @@ impl Pace {
         let turns = BEDS.len().div_ceil(usize::from(beds_at_once)) as u32;
         let looks = one_look * 3 * BEDS.len() as u32;
         Pace {
-            // Three looks at one bed must fit in, too.
-            round: blink_within.mul_f32((1.45 * turns as f32).max(1.8)) + looks,
+            // Three looks at each bed of a turn must fit in.
+            round: blink_within.mul_f32(1.75) * turns + looks,
             look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
             watch,
             blink_within,
