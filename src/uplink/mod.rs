@@ -63,14 +63,21 @@ impl Platform {
                 return Err(UplinkError::Refused { status, detail });
             }
         }
-        let answer: Answer = serde_json::from_slice(&response.body)
-            .map_err(|error| UplinkError::Nonsense(error.to_string()))?;
-        let payload = answer.receipt.verified(&self.receipt_key, RECEIPT_TYPE)?;
-        let receipt: Receipt =
-            serde_json::from_slice(payload).map_err(|error| UplinkError::Nonsense(error.to_string()))?;
-        if receipt.device != self.device {
-            return Err(UplinkError::OtherDevice(receipt.device));
-        }
-        Ok(Acknowledged { digest: sha256_hex(payload), receipt })
+        acknowledged(&response.body, &self.receipt_key, &self.device)
     }
+}
+
+/// Reads a platform's answer; nothing in it counts before its signature does.
+///
+/// # Errors
+/// [`UplinkError::Nonsense`], [`UplinkError::Receipt`], [`UplinkError::OtherDevice`].
+pub fn acknowledged(body: &[u8], key: &VerifyingKey, device: &DeviceId) -> Result<Acknowledged, UplinkError> {
+    let nonsense = |error: serde_json::Error| UplinkError::Nonsense(error.to_string());
+    let answer: Answer = serde_json::from_slice(body).map_err(nonsense)?;
+    let payload = answer.receipt.verified(key, RECEIPT_TYPE)?;
+    let receipt: Receipt = serde_json::from_slice(payload).map_err(nonsense)?;
+    if receipt.device != *device {
+        return Err(UplinkError::OtherDevice(receipt.device));
+    }
+    Ok(Acknowledged { digest: sha256_hex(payload), receipt })
 }

@@ -226,13 +226,20 @@ impl Metric {
 /// # Errors
 /// [`PackError`] with the file and what is wrong in it.
 pub fn read(folder: &Path) -> Result<Manifest, PackError> {
+    parse(&read_at_most(&folder.join("manifest.toml"), MOST_MANIFEST)?, folder)
+}
+
+/// Checks the bytes of a manifest that lies in `folder`.
+///
+/// # Errors
+/// [`PackError`] with what is wrong in it.
+pub fn parse(bytes: &[u8], folder: &Path) -> Result<Manifest, PackError> {
     let path = folder.join("manifest.toml");
-    let bytes = read_at_most(&path, MOST_MANIFEST)?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes);
     let mut manifest: Manifest = toml::from_str(&text)
         .map_err(|cause| PackError::Format { path: path.clone(), cause: Box::new(cause) })?;
     manifest.folder = folder.to_owned();
-    manifest.digest = sha256_hex(&bytes);
+    manifest.digest = sha256_hex(bytes);
     match complaint(&manifest) {
         Some(complaint) => Err(PackError::Content { path, complaint }),
         None => Ok(manifest),

@@ -4,7 +4,7 @@
 //! cameras do ([`Fault`]). It is no product: one clip, no UDP, no TLS.
 
 mod clip;
-mod message;
+pub mod message;
 mod rtp;
 mod session;
 
