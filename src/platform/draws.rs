@@ -6,7 +6,7 @@ use tracing::warn;
 
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
-use crate::domain::draw::{Commitment, Revealed, Seed};
+use crate::domain::draw::{CHAIN, Commitment, Revealed, Seed};
 use crate::domain::round::RoundPlan;
 use crate::platform::cases::{self, Own};
 use crate::platform::db::number;
@@ -75,12 +75,19 @@ fn reveal(
         .query_map(params![device.as_str(), epoch, number(revealed.round)], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for plan in plans.iter().filter_map(|plan| serde_json::from_str::<RoundPlan>(plan).ok()) {
-        let seed = (plan.round..revealed.round).fold(revealed.seed, |seed, _| seed.hash());
-        if !is_drawn(&plan, seed) {
+        if !opens(revealed, &plan) {
             forged(tx, device, now)?;
         }
     }
     Ok(())
+}
+
+/// Whether a plan is the one that the seed of its own or a later round gives. A seed says nothing of another chain, and the
+/// way from a round of a device's own invention would take for ever.
+fn opens(revealed: &Revealed, plan: &RoundPlan) -> bool {
+    let is_one_chain = plan.round / CHAIN == revealed.round / CHAIN;
+    let seed = || (plan.round..revealed.round).fold(revealed.seed, |seed, _| seed.hash());
+    is_one_chain && is_drawn(plan, seed())
 }
 
 /// Whether a round has the order, the choice and the moment that its seed gives.
@@ -163,6 +170,13 @@ mod tests {
         chosen.due.sort_by_key(|check| own.place(&check.bed));
         chosen.spared.push(Spared { bed: lucky.bed, tickets: 1 });
         assert!(!is_drawn(&chosen, own), "the luckiest bed was spared");
+    }
+
+    #[test]
+    fn a_seed_far_from_a_plan_opens_nothing_and_costs_nothing() {
+        let plan = drawn(1, &["1", "2"]);
+        assert!(opens(&Revealed { round: 3, seed: seed(ROOT, 3) }, &plan));
+        assert!(!opens(&Revealed { round: u64::MAX, seed: ROOT }, &plan), "2^64 hashes would take centuries");
     }
 
     fn cases_after(said: impl Fn(&Transaction<'_>, &DeviceId) -> rusqlite::Result<()>) -> i64 {
