@@ -6,7 +6,7 @@
 
 use hl7_parser::Message;
 use hl7_parser::datetime::TimeStamp;
-use hl7_parser::message::{Field, Segment};
+use hl7_parser::message::{Field, Segment, Separators};
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
@@ -250,10 +250,37 @@ impl Reader<'_> {
     fn value(&self, segment: &Segment<'_>, field: usize, component: usize) -> String {
         let found = segment.field(field).and_then(|found: &Field<'_>| found.component(component));
         let part = found.and_then(|component| component.subcomponent(1));
-        let value = part.map(|part| part.display(&self.message.separators).to_string()).unwrap_or_default();
+        let value = part.map(|part| unescaped(part.value, &self.message.separators)).unwrap_or_default();
         let value = value.trim();
         if value == "\"\"" { String::new() } else { value.to_owned() }
     }
+}
+
+/// Text as meant: `\T\` is an ampersand. hl7-parser's own way counts letters where it should count bytes, and panics on the
+/// first escape behind a Chinese character.
+fn unescaped(text: &str, separators: &Separators) -> String {
+    let mut parts = text.split(separators.escape);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    while let Some(sequence) = parts.next() {
+        let Some(rest) = parts.next() else {
+            // Without an end it is a letter like any other.
+            plain.push(separators.escape);
+            plain.push_str(sequence);
+            break;
+        };
+        match sequence {
+            "F" => plain.push(separators.field),
+            "S" => plain.push(separators.component),
+            "T" => plain.push(separators.subcomponent),
+            "R" => plain.push(separators.repetition),
+            "E" => plain.push(separators.escape),
+            "X0A" => plain.push('\n'),
+            "X0D" | ".br" => plain.push('\r'),
+            other => plain.push_str(other),
+        }
+        plain.push_str(rest);
+    }
+    plain
 }
 
 /// `YYYYMMDD[HH[MM[SS[.S…]]]][±ZZZZ]`, to the day at least.
@@ -332,6 +359,13 @@ mod tests {
         let whole = [message("A08", "").as_bytes(), &bytes].concat();
         let Change::Corrected { person } = only(&whole).change else { panic!() };
         assert_eq!(person.psn_name.reveal(), "瓅三");
+    }
+
+    #[test]
+    fn escapes_behind_chinese_characters_are_read() {
+        let text = message("A08", "PID|1||P-7||张\\T\\三\\\rPV1|1|I|3A^305^12||||||||||||||||V9");
+        let Change::Corrected { person } = only(text.as_bytes()).change else { panic!() };
+        assert_eq!(person.psn_name.reveal(), "张&三\\");
     }
 
     #[test]
