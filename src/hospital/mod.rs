@@ -2,6 +2,7 @@
 
 pub mod adt;
 pub mod changes;
+mod compound;
 pub mod fhir;
 pub mod fhir_poll;
 pub mod http;
@@ -11,3 +12,5 @@ pub mod roster_file;
 pub mod sheet;
 pub mod text;
 pub mod watched;
+mod xls;
+mod xlsx;

@@ -1,10 +1,11 @@
 //! A table as hospitals write it: CSV (UTF-8 or GB18030) or a spreadsheet (XLS, XLSX), as rows of text.
 
-use std::io::Cursor;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use calamine::{Data, Reader, Sheets, open_workbook_auto_from_rs};
+use calamine::Data;
 
-use crate::hospital::text;
+use crate::hospital::{text, xls, xlsx};
 
 /// Rows of one table; a ward has less.
 pub const MOST_ROWS: usize = 10_000;
@@ -12,6 +13,10 @@ pub const MOST_ROWS: usize = 10_000;
 const MOST_COLUMNS: usize = 200;
 /// Whole numbers beyond this lose digits in a spreadsheet, as identity numbers do.
 const EXACT: f64 = 999_999_999_999_999.0;
+/// Text of one spreadsheet.
+const MOST_TEXT: usize = 32 * 1024 * 1024;
+/// Days since 1900 up to the year 9999: beyond them a spreadsheet's date is a number.
+const DAYS: Range<f64> = 0.0..2_958_466.0;
 
 /// A heading and the rows under it, each with its number in the file, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +31,11 @@ impl Sheet {
     /// # Errors
     /// What is wrong with the file as a whole, with the remedy.
     pub fn read(bytes: &[u8]) -> Result<Sheet, Vec<String>> {
+        let unreadable = |complaint| vec![format!("the spreadsheet cannot be read: {complaint}")];
         let rows = match bytes {
             // A zip file, and Microsoft's compound file.
-            [b'P', b'K', 3, 4, ..] | [0xD0, 0xCF, 0x11, 0xE0, ..] => spreadsheet(bytes)?,
+            [b'P', b'K', 3, 4, ..] => xlsx::rows(bytes).map_err(unreadable)?,
+            [0xD0, 0xCF, 0x11, 0xE0, ..] => xls::rows(bytes).map_err(unreadable)?,
             _ => comma_separated(bytes)?,
         };
         let mut rows = rows.into_iter().filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty()));
@@ -46,7 +53,8 @@ impl Sheet {
     }
 }
 
-type Rows = Vec<(u64, Vec<String>)>;
+/// Rows with their numbers, counted from 1.
+pub type Rows = Vec<(u64, Vec<String>)>;
 
 fn comma_separated(bytes: &[u8]) -> Result<Rows, Vec<String>> {
     let text = text::decode(bytes)
@@ -66,46 +74,87 @@ fn comma_separated(bytes: &[u8]) -> Result<Rows, Vec<String>> {
         let before = text.as_bytes().get(at..said + empty).unwrap_or_default();
         line += before.iter().filter(|byte| **byte == b'\n').count() as u64;
         at = said + empty;
-        rows.push((line, record.iter().map(str::to_owned).collect()));
+        rows.push((line, record.iter().take(MOST_COLUMNS).map(str::to_owned).collect()));
     }
     Ok(rows)
 }
 
-/// The first sheet with anything in it.
-fn spreadsheet(bytes: &[u8]) -> Result<Rows, Vec<String>> {
-    let unreadable = |error: calamine::Error| vec![format!("the spreadsheet cannot be read: {error}")];
-    let mut book: Sheets<_> = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(unreadable)?;
-    for name in book.sheet_names() {
-        let range = book.worksheet_range(&name).map_err(unreadable)?;
-        if range.is_empty() {
-            continue;
+/// The cells of one spreadsheet as they come, bounded before they are kept.
+#[derive(Default)]
+pub struct Cells {
+    rows: BTreeMap<u32, BTreeMap<u32, String>>,
+    /// Bytes of text so far: a file says a long text once and points to it a million times.
+    text: usize,
+}
+
+impl Cells {
+    /// Takes the text of one cell; an empty one, and one beyond the columns that are looked at, is left out.
+    ///
+    /// # Errors
+    /// When it is no ward's list any more.
+    pub fn put(&mut self, row: u32, column: u32, text: &str) -> Result<(), String> {
+        let text = text.trim();
+        if text.is_empty() || column as usize >= MOST_COLUMNS {
+            return Ok(());
         }
-        let first = range.start().map_or(0, |(row, _)| u64::from(row)) + 1;
-        let cells = |row: &[Data]| row.iter().take(MOST_COLUMNS).map(written).collect();
-        let rows = range.rows().take(MOST_ROWS + 2).zip(first..);
-        return Ok(rows.map(|(row, number)| (number, cells(row))).collect());
+        self.text += text.len();
+        self.rows.entry(row).or_default().insert(column, text.to_owned());
+        // One row more than is allowed shows that there are too many.
+        if self.rows.len() > MOST_ROWS + 2 || self.text > MOST_TEXT {
+            return Err(format!(
+                "it has more than {MOST_ROWS} rows or {MOST_TEXT} bytes: it is not one ward's"
+            ));
+        }
+        Ok(())
     }
-    Err(vec!["the spreadsheet is empty".to_owned()])
+
+    /// The same for a value.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn put_data(&mut self, row: u32, column: u32, data: &Data) -> Result<(), String> {
+        self.put(row, column, &written(data))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// From the leftmost column in use to the rightmost, every row as wide as the widest.
+    pub fn rows(self) -> Rows {
+        let columns = || self.rows.values().flat_map(|row| row.keys().copied());
+        let (first, last) = (columns().min().unwrap_or(0), columns().max().unwrap_or(0));
+        let cells = |mut row: BTreeMap<u32, String>| {
+            (first..=last).map(|column| row.remove(&column).unwrap_or_default()).collect()
+        };
+        self.rows.into_iter().map(|(number, row)| (u64::from(number) + 1, cells(row))).collect()
+    }
 }
 
 /// A cell as its text; a number that has lost digits as what a spreadsheet would export, so that it is refused as such.
 fn written(cell: &Data) -> String {
     match cell {
         Data::Empty | Data::Error(_) => String::new(),
-        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => text.trim().to_owned(),
+        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => text.clone(),
         Data::Int(number) => number.to_string(),
-        Data::Float(number) if number.abs() > EXACT => format!("{number:E}").replacen('E', "E+", 1),
-        Data::Float(number) => number.to_string(),
+        Data::Float(number) => in_digits(*number),
         Data::Bool(flag) => flag.to_string(),
-        Data::DateTime(moment) => {
+        Data::DateTime(moment) if DAYS.contains(&moment.as_f64()) => {
             let (year, month, day, hour, minute, second, _) = moment.to_ymd_hms_milli();
             format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
         }
+        Data::DateTime(moment) => in_digits(moment.as_f64()),
     }
+}
+
+fn in_digits(number: f64) -> String {
+    if number.abs() > EXACT { format!("{number:E}").replacen('E', "E+", 1) } else { number.to_string() }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use super::*;
 
     /// The smallest workbook that spreadsheets open, with one inline sheet.
