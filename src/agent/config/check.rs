@@ -21,25 +21,33 @@ pub struct Complaint {
 #[derive(Clone, Debug, Default)]
 pub struct Complaints {
     pub sources: Vec<Source>,
+    /// Where the lines of each source end: a broken file has as many mistakes as lines, and each asks for its line.
+    line_ends: Vec<Vec<usize>>,
     list: Vec<Complaint>,
 }
 
 impl Complaints {
     /// Takes a source; its number goes into each [`Place`].
     pub fn add_source(&mut self, source: Source) -> usize {
+        self.line_ends.push(source.text.match_indices('\n').map(|(at, _)| at).collect());
         self.sources.push(source);
         self.sources.len() - 1
     }
 
     pub fn add(&mut self, place: Place, chinese: impl Into<String>, english: impl Into<String>) {
         let complaint = Complaint { place, chinese: chinese.into(), english: english.into() };
-        if self.list.len() < MOST && !self.list.contains(&complaint) {
+        if !self.is_full() && !self.list.contains(&complaint) {
             self.list.push(complaint);
         }
     }
 
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Whether whatever follows is no longer taken.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= MOST
     }
 
     pub fn len(&self) -> usize {
@@ -55,7 +63,9 @@ impl Complaints {
 
     /// Whether something was already said about the line of `place`: one mistake makes one complaint.
     pub fn has_on_line(&self, place: &Place) -> bool {
-        let line = |place: &Place| (place.source, self.sources[place.source].line_and_column(place.start).0);
+        let line = |place: &Place| {
+            (place.source, self.line_ends[place.source].partition_point(|end| *end < place.start))
+        };
         self.list.iter().any(|complaint| line(&complaint.place) == line(place))
     }
 

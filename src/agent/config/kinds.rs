@@ -347,8 +347,15 @@ pub fn written(time: Duration) -> String {
     }
 }
 
+/// Bytes of what might be a word with a mistake in it.
+const MOST_OF_A_WORD: usize = 200;
+
 /// The known word somebody probably meant.
 pub fn nearest<'word>(text: &str, words: impl Iterator<Item = &'word str>) -> Option<&'word str> {
+    // No word is nearly this long, and likeness costs the product of both lengths.
+    if text.len() > MOST_OF_A_WORD {
+        return None;
+    }
     let text = half_width(text).unwrap_or_else(|| text.to_owned()).to_lowercase();
     words
         .map(|word| (strsim::jaro_winkler(&text, &word.to_lowercase()), word))

@@ -263,4 +263,15 @@ mod tests {
             assert!(error.contains(wanted), "{wanted:?} is not in:\n{error}");
         }
     }
+
+    #[test]
+    fn a_file_of_nothing_but_mistakes_is_refused_and_not_pondered_for_hours() {
+        let path = Path::new("/nonexistent/config.toml");
+        for line in ["a b c\n", "=,[", "k\u{3000}= 1\n"] {
+            let text = line.repeat(900_000 / line.len());
+            let drafts = BTreeMap::from([(path.to_owned(), text)]);
+            let error = read_below(path, &Above { drafts, ..Above::default() }).unwrap_err();
+            assert!(matches!(error, ConfigError::Content(complaints) if !complaints.is_empty()));
+        }
+    }
 }

@@ -14,6 +14,9 @@ pub fn parse(source: usize, complaints: &mut Complaints) -> Table {
     // The end of a table that stands here twice: that all its keys do is the same mistake.
     let mut doubled_until = 0;
     for error in errors {
+        if complaints.is_full() {
+            break;
+        }
         let span = error.span().unwrap_or(0..0);
         let place = Place::new(source, span.clone());
         if complaints.has_on_line(&place) || span.start < doubled_until {

@@ -51,7 +51,7 @@ impl Walk<'_> {
     /// Checks `table` against `keys`; `path` is its name with a dot, empty at the top.
     pub fn table(&mut self, table: &Table, keys: &'static [Key], path: &str) -> Fields {
         for (name, entry) in &table.entries {
-            if !keys.iter().any(|key| key.name == name) {
+            if !self.complaints.is_full() && !keys.iter().any(|key| key.name == name) {
                 self.unknown(name, &entry.key, keys, path);
             }
         }
