@@ -18,6 +18,10 @@ pub const MOST_BYTES: u64 = 32 * 1024 * 1024;
 /// Longest side of a picture; 8K cameras have 7680.
 pub const MOST_SIDE: u32 = 8192;
 
+/// Most pixels: an 8K camera's. A progressive JPEG of 200 bytes can announce as many, and its decoder makes room for six
+/// bytes each.
+pub const MOST_PIXELS: u64 = 8192 * 4320;
+
 /// Memory the decoder may take: an 8192 × 4320 RGB picture and its scratch.
 const MOST_MEMORY: u64 = 256 * 1024 * 1024;
 
@@ -29,7 +33,7 @@ pub enum BadPicture {
     #[error("this is not a picture in a format understood here (JPEG, PNG, BMP, WebP)")]
     NotAPicture,
     #[error(
-        "the picture has {width} × {height} pixels; at most {MOST_SIDE} on a side are taken: scale it down"
+        "the picture has {width} × {height} pixels; at most {MOST_SIDE} on a side and 8192 × 4320 in all are taken: scale it down"
     )]
     TooLarge { width: u32, height: u32 },
     #[error("the picture is damaged or cut short ({0}): record or copy it again")]
@@ -98,7 +102,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
-    if width > MOST_SIDE || height > MOST_SIDE {
+    if width > MOST_SIDE || height > MOST_SIDE || u64::from(width) * u64::from(height) > MOST_PIXELS {
         return Err(BadPicture::TooLarge { width, height });
     }
     if width == 0 || height == 0 {
@@ -172,5 +176,9 @@ mod tests {
         let mut png = Vec::new();
         wide.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
         assert!(matches!(decode(&png), Err(BadPicture::TooLarge { width: 20_000, .. })));
+        let mut announced = bytes;
+        let size = announced.windows(4).position(|four| four == [0, 48, 0, 64]).unwrap();
+        announced[size..size + 4].copy_from_slice(&[0x20, 0, 0x20, 0]);
+        assert!(matches!(decode(&announced), Err(BadPicture::TooLarge { width: 8192, height: 8192 })));
     }
 }
