@@ -11,7 +11,7 @@
 
 mod challenge;
 pub mod device;
-mod pixels;
+pub mod pixels;
 mod reader;
 
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use crate::base::frame::Picture;
 use crate::base::jpeg::jpeg_end;
-use crate::base::picture;
+use crate::base::picture::{self, MOST_SIDE};
 
 /// How the bytes of a frame are to be read. In the order in which they are asked for: JPEG leaves room on the bus for
 /// others and goes on as it is.
@@ -46,6 +46,9 @@ pub struct Raw {
 /// # Errors
 /// What is wrong with it, in English.
 pub fn picture(raw: &Raw) -> Result<Picture, String> {
+    if raw.width > MOST_SIDE || raw.height > MOST_SIDE {
+        return Err(format!("{} × {} pixels are no camera's", raw.width, raw.height));
+    }
     let pixels = raw.width as usize * raw.height as usize;
     let need = |bytes: usize| {
         raw.bytes
@@ -126,5 +129,13 @@ mod tests {
         near(&[200, 9, 9].repeat(4), Layout::Rgb);
         near(&[9, 9, 200].repeat(4), Layout::Bgr);
         assert!(picture(&Raw { layout: Layout::Rgb, width: 2, height: 2, bytes: vec![0; 11] }).is_err());
+    }
+
+    #[test]
+    fn a_size_that_no_camera_has_is_refused_in_every_layout() {
+        for layout in Layout::ALL {
+            let raw = Raw { layout, width: u32::MAX, height: u32::MAX, bytes: vec![0; 64] };
+            assert!(picture(&raw).is_err(), "{layout:?}");
+        }
     }
 }
