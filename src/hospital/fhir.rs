@@ -132,7 +132,7 @@ pub fn read(bytes: &[u8], ward: &WardId) -> Result<Page, String> {
     let resources = bundle.entry.into_iter().filter_map(|entry| entry.resource);
     let encounters = resources.filter(|resource| resource.kind == "Encounter" && resource.is_present());
     let encounters =
-        encounters.filter_map(|resource| resource.encounter(ward)).take(MOST_ENCOUNTERS).collect();
+        encounters.filter_map(|resource| resource.encounter(ward)).take(MOST_ENCOUNTERS + 1).collect();
     let next = bundle.link.into_iter().find(|link| link.relation == "next").map(|link| link.url);
     Ok(Page { encounters, next })
 }
@@ -240,6 +240,17 @@ mod tests {
         let [one] = page.encounters.as_slice() else { panic!("{:?}", page.encounters.len()) };
         assert_eq!((one.stay.as_str(), one.bed.as_str(), one.is_on_leave), ("M2", "14", true));
         assert_eq!(one.person.psn_no.reveal(), "P2");
+    }
+
+    #[test]
+    fn a_page_beyond_the_limit_shows_as_one() {
+        let one = R5.split_once("\"entry\":[").unwrap().1.split(",\n        {").next().unwrap();
+        let page = format!(
+            "{{\"resourceType\":\"Bundle\",\"entry\":[{}]}}",
+            vec![one; MOST_ENCOUNTERS + 5].join(",")
+        );
+        let read = read(page.as_bytes(), &ward()).unwrap();
+        assert!(read.encounters.len() > MOST_ENCOUNTERS, "cut off, half a list would pass for a whole one");
     }
 
     #[test]
