@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn texts_numbers_dates_and_formulas_are_read() {
-        let texts: &[u8] = b"\x04\0\0name\x01\0\x01\x09\x67";
+        let texts: &[u8] = b"\x04\0\0name\x01\0\x01\x8A\x5E";
         let sheet = [
             record(0x00FD, &[place(0, 1, 0), vec![0, 0, 0, 0]].concat()),
             record(0x00FD, &[place(0, 2, 0), vec![1, 0, 0, 0]].concat()),
