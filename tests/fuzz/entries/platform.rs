@@ -11,12 +11,13 @@ use bedcheck::platform::chain::{Believed, believe};
 use bedcheck::platform::db::Database;
 use bedcheck::platform::devices::{Registered, named_in};
 use bedcheck::platform::keys::{self, Keys};
-use bedcheck::platform::{accept, ledger, view};
+use bedcheck::platform::{accept, ledger, log, view};
 use bedcheck::wire::batch::{Batch, Fate, Item};
 use bedcheck::wire::dsse::Envelope;
 use bedcheck::wire::enrol::{DeviceRequest, REQUEST_TYPE};
 use bedcheck::wire::event::{Chance, Event, Report};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
+use bedcheck::wire::tree::Logged;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -85,10 +86,12 @@ fn registered() -> Registered {
 }
 
 fn admit(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
+    let statement_key = sha256_hex(key().verifying_key().as_bytes());
+    let logged = log::append(tx, &Logged::Admitted { device: device(), statement_key, at: NOW })?;
     tx.execute(
         "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms, round_every_ms,
-                             added_ms, expected_ms) VALUES (?1, '3A', 'i', ?2, '', 0, 3600000, 0, 0)",
-        rusqlite::params![device().as_str(), key().verifying_key().as_bytes()],
+                             added_ms, expected_ms, logged) VALUES (?1, '3A', 'i', ?2, '', 0, 3600000, 0, 0, ?3)",
+        rusqlite::params![device().as_str(), key().verifying_key().as_bytes(), i64::try_from(logged).unwrap_or(0)],
     )?;
     Ok(())
 }
