@@ -20,6 +20,7 @@
 
 mod chance;
 mod disk;
+mod faults;
 mod judge;
 mod power_cuts;
 mod promises;
@@ -37,7 +38,11 @@ use std::process::ExitCode;
 /// A proof by its name on the command line.
 type Proof = (&'static str, fn(&Options) -> Outcome);
 
-const PROOFS: &[Proof] = &[("power-cuts", power_cuts::run)];
+const PROOFS: &[Proof] = &[
+    ("power-cuts", power_cuts::run),
+    ("failing-calls", faults::failing_calls),
+    ("crash-points", faults::crash_points),
+];
 
 /// What one proof is told.
 pub struct Options {

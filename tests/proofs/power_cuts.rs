@@ -79,7 +79,7 @@ impl Day {
             fs::create_dir(folder.path().join(side)).unwrap();
         }
         let log = folder.path().join("trace");
-        let output = rerun::traced(folder.path(), events, seed, control, &log, &[]).output().unwrap();
+        let output = rerun::traced(folder.path(), events, seed, control, &log).output().unwrap();
         assert!(output.status.success(), "the writer failed: {}", String::from_utf8_lossy(&output.stderr));
         let steps = trace::read(&fs::read_to_string(&log).unwrap(), folder.path());
         fs::remove_file(&log).unwrap();

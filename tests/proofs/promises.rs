@@ -21,6 +21,8 @@ pub struct Promises {
     /// A new chain is being begun: what is not acknowledged may already stand in it.
     pub is_renewing: bool,
     pub is_admitted: bool,
+    /// Beginning a chain failed: the next promise says that nothing of it was done.
+    has_failed: bool,
 }
 
 impl Promises {
@@ -33,19 +35,26 @@ impl Promises {
         };
         match words.as_slice() {
             ["admitted"] => self.is_admitted = true,
+            ["failed", ..] => self.has_failed = self.is_renewing,
             ["said", id, epoch, seq, link] => {
+                self.is_settled();
                 self.said.insert((*id).to_owned(), place(epoch, seq, link));
             }
             ["acked", epoch, seq] => {
+                self.is_settled();
                 let seq: u64 = seq.parse().unwrap();
                 let acked = self.said.iter().filter(|(_, at)| at.epoch == *epoch && at.seq <= seq);
                 self.acked.extend(acked.map(|(id, _)| id.clone()));
             }
             ["received", epoch, seq, link] => self.received.push(place(epoch, seq, link)),
-            ["renewing"] => self.is_renewing = true,
+            ["renewing"] => (self.is_renewing, self.has_failed) = (true, false),
             ["renewed"] => self.is_renewing = false,
             _ => panic!("the writer said {line:?}"),
         }
+    }
+
+    fn is_settled(&mut self) {
+        self.is_renewing &= !std::mem::take(&mut self.has_failed);
     }
 }
 

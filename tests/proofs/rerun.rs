@@ -28,24 +28,29 @@ pub fn evidence_key() -> [u8; 32] {
     [9; 32]
 }
 
-/// The writer with its arguments; `control` is the level of syncing that is too weak.
-pub fn writer(folder: &Path, events: usize, seed: u64, control: Option<&str>) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+/// The writer under strace, which writes everything that reaches a disk to `log`; `control` is the level of syncing that
+/// is too weak.
+pub fn traced(folder: &Path, events: usize, seed: u64, control: Option<&str>, log: &Path) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-y", "-xx", "-s", "1048576", "-e", CALLS]).arg("-o").arg(log);
+    command.arg(std::env::current_exe().unwrap());
     arguments(&mut command, folder, events, seed, control);
     command
 }
 
-/// The same under strace, which writes its log to `log` and does what `more` asks for.
-pub fn traced(
+/// The writer with one fault injected into `call`; ended if it hangs.
+pub fn injected(
     folder: &Path,
     events: usize,
     seed: u64,
     control: Option<&str>,
     log: &Path,
-    more: &[&str],
+    call: &str,
+    inject: &str,
 ) -> Command {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-xx", "-s", "1048576", "-e", CALLS]).args(more).arg("-o").arg(log);
+    let mut command = Command::new("timeout");
+    command.args(["-s", "QUIT", "60", "strace", "-f", "-y", "-s", "0"]);
+    command.arg("-e").arg(format!("trace={call}")).arg("-e").arg(inject).arg("-o").arg(log);
     command.arg(std::env::current_exe().unwrap());
     arguments(&mut command, folder, events, seed, control);
     command

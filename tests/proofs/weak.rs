@@ -11,13 +11,14 @@ pub mod base {
         pub use bedcheck::base::sqlite::Schema;
         use rusqlite::Connection;
 
-        /// Read here and nowhere else: `NORMAL` or `OFF`.
+        /// Read here and nowhere else: `NORMAL` or `OFF` sync less, `MEMORY` keeps the way back in memory only.
         pub const VARIABLE: &str = "BEDCHECK_PROOF_SYNCHRONOUS";
 
         pub fn open(path: &Path, schema: &Schema) -> rusqlite::Result<Connection> {
             let connection = bedcheck::base::sqlite::open(path, schema)?;
             let level = std::env::var(VARIABLE).unwrap();
-            connection.pragma_update(None, "synchronous", level)?;
+            let setting = if level == "MEMORY" { "journal_mode" } else { "synchronous" };
+            connection.pragma_update(None, setting, level)?;
             Ok(connection)
         }
     }

@@ -48,8 +48,8 @@ impl Day<'_> {
         self.at = self.at.plus(Duration::from_secs(60));
         match self.chance.below(100) {
             0..64 => self.commit(),
-            64..88 => self.deliver(),
-            88..93 => self.renew(),
+            64..88 => goes_on(self.deliver()),
+            88..93 => goes_on(self.renew()),
             93..97 => {
                 // Closing folds the write-ahead log into the database and removes it.
                 self.journal = journal(self.folder)?;
@@ -128,6 +128,14 @@ impl Day<'_> {
         println!("renewed");
         Ok(())
     }
+}
+
+/// Delivery and the platform try again later, where a failed commit ends the agent.
+fn goes_on(done: Result<(), Failed>) -> Result<(), Failed> {
+    if let Err(error) = done {
+        println!("failed {error}");
+    }
+    Ok(())
 }
 
 fn place(item: &Item) -> Result<String, Failed> {
