@@ -135,9 +135,9 @@ impl Found {
             None => (0..SHORT).map(|_| 1 + chance.below(fault.calls)).collect(),
         };
         for number in numbers {
-            let point = self.strike(fault, number, seed, weak);
+            let was_reached = self.strike(fault, number, seed, weak);
             // A writer that never gets there has no higher call either.
-            if point.is_none() && size.is_some() {
+            if !was_reached && size.is_some() {
                 break;
             }
         }
@@ -157,8 +157,8 @@ impl Found {
         }
     }
 
-    /// The name of the point that was hit, if one was.
-    fn strike(&mut self, fault: Fault, number: usize, seed: u64, weak: Option<&str>) -> Option<String> {
+    /// Whether the writer got as far as the n-th call.
+    fn strike(&mut self, fault: Fault, number: usize, seed: u64, weak: Option<&str>) -> bool {
         let folder = rerun::scratch();
         for side in ["agent", "platform"] {
             fs::create_dir(folder.path().join(side)).unwrap();
@@ -168,7 +168,12 @@ impl Found {
         let inject = format!("inject={}:{}:when={number}{more}", fault.call, fault.what);
         let output =
             rerun::injected(folder.path(), EVENTS, seed, weak, &log, fault.call, &inject).output().unwrap();
-        let point = hit(&fs::read_to_string(&log).unwrap_or_default(), fault, folder.path())?;
+        let Some(point) = hit(&fs::read_to_string(&log).unwrap_or_default(), fault, folder.path()) else {
+            return false;
+        };
+        if point.ends_with(ELSEWHERE) {
+            return true;
+        }
         self.runs += 1;
         self.ended += usize::from(!output.status.success());
         *self.points.entry(point.clone()).or_default() += 1;
@@ -176,7 +181,7 @@ impl Found {
         if let Err(complaint) = judged {
             self.complaints.push(format!("{point} n={number}: {complaint}"));
         }
-        Some(point)
+        true
     }
 }
 
@@ -204,6 +209,9 @@ fn judged(output: &Output, folder: &Path) -> Result<(), Complaint> {
     if promised.is_admitted { judge::goes_on(folder, &promised) } else { Ok(()) }
 }
 
+/// Libraries and devices, which are none of ours.
+const ELSEWHERE: &str = "another file";
+
 /// Call, fault and file where it struck; `None` where it did not.
 fn hit(log: &str, fault: Fault, folder: &Path) -> Option<String> {
     let is_killing = fault.what.contains("KILL");
@@ -216,6 +224,6 @@ fn hit(log: &str, fault: Fault, folder: &Path) -> Option<String> {
     }?;
     let folder = folder.to_string_lossy().into_owned();
     let file = line.split(['<', '>', '"']).rev().find_map(|part| part.strip_prefix(&folder));
-    let file = file.unwrap_or("another file");
+    let file = file.unwrap_or(ELSEWHERE);
     Some(format!("{} {}{} {file}", fault.call, fault.what, if fault.stays { " for good" } else { "" }))
 }

@@ -18,16 +18,20 @@
     reason = "the helpers of a test fail by panicking, and its lines are the result"
 )]
 
+mod agent;
 mod chance;
+mod chaos;
 mod disk;
 mod faults;
 mod judge;
+mod kills;
 mod power_cuts;
 mod promises;
 mod real;
 mod rerun;
 mod trace;
 mod weak;
+mod world;
 
 // What `journal.rs` of the weakened writer imports by these names.
 use weak::{base, domain, store, wire};
@@ -42,6 +46,8 @@ const PROOFS: &[Proof] = &[
     ("power-cuts", power_cuts::run),
     ("failing-calls", faults::failing_calls),
     ("crash-points", faults::crash_points),
+    ("kills", kills::run),
+    ("chaos", chaos::run),
 ];
 
 /// What one proof is told.
@@ -63,14 +69,19 @@ pub enum Outcome {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == "write") {
-        return match real::main(&arguments[1..]) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
+    let life = match arguments.first().map(String::as_str) {
+        Some("write") => Some(real::main(&arguments[1..])),
+        Some("agent") => Some(agent::main(&arguments[1..])),
+        _ => None,
+    };
+    if let Some(ended) = life {
+        return ended.map_or_else(
+            |error| {
                 eprintln!("the writer failed: {error}");
                 ExitCode::FAILURE
-            }
-        };
+            },
+            |()| ExitCode::SUCCESS,
+        );
     }
     if arguments.iter().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;

@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use bedcheck::base::clock::Wall;
 use bedcheck::base::ids::DeviceId;
+use bedcheck::wire::batch::Item;
+use bedcheck::wire::event::Event;
+use bedcheck::wire::statement;
 use ed25519_dalek::SigningKey;
 
 use crate::weak::base::sqlite::VARIABLE;
@@ -26,6 +29,13 @@ pub fn key() -> SigningKey {
 /// Nothing sealed is opened here; any point of the curve serves.
 pub fn evidence_key() -> [u8; 32] {
     [9; 32]
+}
+
+/// An event and its place in the chain, as it is said.
+pub fn place(item: &Item) -> Result<String, Box<dyn std::error::Error>> {
+    let event: Event = serde_json::from_str(&item.body)?;
+    let checked = statement::check(&item.envelope, &key().verifying_key())?;
+    Ok(format!("{} {} {} {}", event.id, checked.statement.epoch, checked.statement.seq, checked.link))
 }
 
 /// The writer under strace, which writes everything that reaches a disk to `log`; `control` is the level of syncing that

@@ -9,9 +9,8 @@ use bedcheck::base::files::sha256_hex;
 use bedcheck::base::redact::Private;
 use bedcheck::domain::Memory;
 use bedcheck::platform::{accept, chain, devices};
-use bedcheck::wire::batch::Item;
-use bedcheck::wire::event::{Beat, Event, Report};
-use bedcheck::wire::statement;
+use bedcheck::wire::event::{Beat, Report};
+use bedcheck::wire::statement::Digests;
 
 use super::{Commit, Database, Journal, Signer};
 use crate::chance::Chance;
@@ -50,15 +49,16 @@ impl Day<'_> {
             0..64 => self.commit(),
             64..88 => goes_on(self.deliver()),
             88..93 => goes_on(self.renew()),
-            93..97 => {
+            93..95 => {
                 // Closing folds the write-ahead log into the database and removes it.
                 self.journal = journal(self.folder)?;
                 Ok(())
             }
-            _ => {
+            95..97 => {
                 self.platform = Database::open(&self.folder.join("platform/platform.db"))?;
                 Ok(())
             }
+            _ => self.commit(),
         }
     }
 
@@ -93,7 +93,7 @@ impl Day<'_> {
             before = rows.last.seq;
             for item in rows.items {
                 self.said += 1;
-                println!("said {}", place(&item)?);
+                println!("said {}", rerun::place(&item)?);
             }
         }
         Ok(())
@@ -138,18 +138,12 @@ fn goes_on(done: Result<(), Failed>) -> Result<(), Failed> {
     Ok(())
 }
 
-fn place(item: &Item) -> Result<String, Failed> {
-    let event: Event = serde_json::from_str(&item.body)?;
-    let checked = statement::check(&item.envelope, &rerun::key().verifying_key())?;
-    Ok(format!("{} {} {} {}", event.id, checked.statement.epoch, checked.statement.seq, checked.link))
-}
-
 fn journal(folder: &Path) -> Result<Journal, Failed> {
     let signer = Signer {
         device: rerun::device(),
         key: rerun::key(),
         boot_id: "b".into(),
-        digests: statement::Digests::default(),
+        digests: Digests::default(),
         evidence_key: rerun::evidence_key(),
     };
     Ok(Journal::open(&folder.join("agent/journal.db"), signer)?)
