@@ -210,10 +210,10 @@ fn apply_within(content: &mut [u8], change: &Change, may: &dyn Fn(usize) -> bool
 
 /// The first part of the sector was written, the rest is as it was.
 fn tear(content: &mut [u8], before: &[u8], sector: usize, chance: &mut Chance) {
-    let (from, until) = (sector * SECTOR, ((sector + 1) * SECTOR).min(content.len()));
-    for at in (from + chance.below(SECTOR)).min(until)..until {
-        content[at] = before.get(at).copied().unwrap_or(0);
-    }
+    let until = ((sector + 1) * SECTOR).min(content.len());
+    let from = (sector * SECTOR + chance.below(SECTOR)).min(until);
+    let old = before.iter().skip(from).copied().chain(std::iter::repeat(0));
+    content[from..until].iter_mut().zip(old).for_each(|(byte, old)| *byte = old);
 }
 
 fn put(from: &Path, to: &Path, path: &Path, content: &[u8]) {

@@ -69,13 +69,7 @@ impl Judge {
         if head != (seq, link.as_str()) {
             return Err(format!("the head says {seq}, the last row {}", head.0));
         }
-        if let Some(ever) = ever {
-            let strange =
-                rows.iter().find(|row| !ever.knows(&row.place.epoch, row.place.seq, &row.place.link));
-            if let Some(row) = strange {
-                return Err(format!("number {} holds what nobody said", row.place.seq));
-            }
-        }
+        nothing_unsaid(&rows, ever)?;
         kept(&rows, promised, ever)
     }
 
@@ -114,13 +108,7 @@ impl Judge {
                 return Err(format!("the receipt for number {} is not kept", receipt.seq));
             }
         }
-        if let Some(ever) = ever {
-            if let Some(((_, seq), _)) =
-                links.iter().find(|((epoch, seq), link)| !ever.knows(epoch, *seq, link))
-            {
-                return Err(format!("the platform holds a number {seq} that nobody said"));
-            }
-        }
+        nothing_unsaid(&rows, ever)?;
         accuses_nobody(&connection)
     }
 
@@ -165,6 +153,16 @@ impl Judge {
         let found = (checked.link, checked.statement.prev);
         self.believed.insert(key, found.clone());
         Ok(found)
+    }
+}
+
+/// No number holds anything but what the run put there.
+fn nothing_unsaid(rows: &[Row], ever: Option<&Ever>) -> Result<(), Complaint> {
+    let is_known =
+        |row: &Row| ever.is_none_or(|ever| ever.knows(&row.place.epoch, row.place.seq, &row.place.link));
+    match rows.iter().find(|row| !is_known(row)) {
+        Some(row) => Err(format!("number {} holds what nobody said", row.place.seq)),
+        None => Ok(()),
     }
 }
 

@@ -70,9 +70,10 @@ fn cycle(world: &mut World, chance: &mut Chance, found: &mut Found) {
     }
     found.kills += 1;
     // Not always: looking into a journal tidies it up as a start of the agent would.
-    if world.agent.is_none() && chance.percent(20) {
-        if let Err(complaint) = world.is_acknowledged_truly() {
-            found.complaints.push(format!("after {} kills: {complaint}", found.kills));
-        }
+    if world.agent.is_none()
+        && chance.percent(20)
+        && let Err(complaint) = world.is_acknowledged_truly()
+    {
+        found.complaints.push(format!("after {} kills: {complaint}", found.kills));
     }
 }
