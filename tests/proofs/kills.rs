@@ -10,8 +10,8 @@ use crate::{Options, Outcome};
 const SHORT: usize = 25;
 /// Kills before everything must have arrived and a new world begins.
 const OF_A_WORLD: usize = 250;
-/// Longest life: from the start of a process to well into deliveries.
-const LONGEST_MS: usize = 120;
+/// Longest life after the first promise, or from the start.
+const LONGEST_MS: usize = 60;
 
 pub fn run(options: &Options) -> Outcome {
     let control = match options.control.as_deref() {
@@ -59,6 +59,10 @@ fn cycles(wanted: usize, seed: u64, control: bool) -> Found {
 fn cycle(world: &mut World, chance: &mut Chance, found: &mut Found) {
     if world.agent.is_none() {
         world.start_agent(world.port, chance.next());
+        // Most are killed at work, some on their way there.
+        if chance.percent(75) {
+            world.wait_for_a_promise();
+        }
     }
     std::thread::sleep(Duration::from_millis(chance.below(LONGEST_MS) as u64));
     let whom = chance.below(10);

@@ -14,8 +14,8 @@ use crate::{Options, Outcome, rerun};
 
 /// Of the short version, and how many a full day yields before another day is written.
 const SHORT: usize = 300;
-const STATES_OF_A_DAY: usize = 2000;
-const EVENTS_OF_A_DAY: usize = 200;
+const STATES_OF_A_DAY: usize = 1000;
+const EVENTS_OF_A_DAY: usize = 120;
 const EVENTS_OF_A_SHORT_DAY: usize = 60;
 
 pub fn run(options: &Options) -> Outcome {

@@ -16,9 +16,9 @@ use crate::promises::Promises;
 use crate::rerun;
 
 const PLATFORM: &str = env!("CARGO_BIN_EXE_bedcheck-platform");
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(5);
 /// A minute and more, for a machine that does much else.
-const MOST_STEPS: usize = 12_000;
+const MOST_STEPS: usize = 24_000;
 
 pub struct World {
     pub folder: TempDir,
@@ -79,6 +79,18 @@ impl World {
             .stdout(said)
             .spawn();
         self.agent = Some(agent.unwrap());
+    }
+
+    /// Until the agent that was started last has said something.
+    pub fn wait_for_a_promise(&mut self) {
+        let said = self.folder.path().join(format!("said-{}", self.lives - 1));
+        for _ in 0..MOST_STEPS {
+            if fs::metadata(&said).unwrap().len() > 0 {
+                return;
+            }
+            std::thread::sleep(STEP);
+        }
+        panic!("the agent says nothing");
     }
 
     pub fn kill_agent(&mut self) {
