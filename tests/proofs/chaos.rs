@@ -60,7 +60,7 @@ fn worlds(wanted: usize, seed: u64, control: bool) -> Found {
         let mut world = World::new(control);
         let proxy = Proxy::start(world.port, connections, chance.next());
         world.start_agent(proxy.port, chance.next());
-        while proxy.taken.load(Ordering::Relaxed) < connections {
+        while proxy.taken.load(Ordering::Relaxed) < connections && world.agent_lives() {
             std::thread::sleep(Duration::from_millis(20));
         }
         found.connections += connections;

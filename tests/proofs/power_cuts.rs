@@ -82,7 +82,7 @@ impl Day {
         // `folder` is a disk that forgets to sync names; the others are levels of SQLite.
         let weak = control.filter(|control| *control != "folder");
         let output = rerun::traced(folder.path(), events, seed, weak, &log).output().unwrap();
-        assert!(output.status.success(), "the writer failed: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let mut steps = trace::read(&fs::read_to_string(&log).unwrap(), folder.path());
         if control == Some("folder") {
             steps.retain(|step| !matches!(step, Step::Sync { path } if path.is_dir()));

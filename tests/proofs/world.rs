@@ -97,6 +97,11 @@ impl World {
         self.agent.take().into_iter().for_each(|mut agent| kill(&mut agent));
     }
 
+    /// Whether the agent that was started last still runs.
+    pub fn agent_lives(&mut self) -> bool {
+        self.agent.as_mut().is_some_and(|agent| agent.try_wait().unwrap().is_none())
+    }
+
     /// Kills the platform and starts it again on the same port.
     pub fn kill_platform(&mut self) {
         kill(&mut self.platform);
@@ -183,11 +188,15 @@ fn kill(child: &mut Child) {
     let _ = child.wait();
 }
 
+/// Whether it ended well within our patience.
 fn waited_for(child: &mut Child) -> bool {
-    (0..MOST_STEPS).any(|_| {
+    for _ in 0..MOST_STEPS {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.success();
+        }
         std::thread::sleep(STEP);
-        child.try_wait().unwrap().is_some_and(|status| status.success())
-    })
+    }
+    false
 }
 
 fn must(at: &Path, arguments: &str) {

@@ -65,8 +65,9 @@ impl Day<'_> {
     fn commit(&mut self) -> Result<(), Failed> {
         let commits = (0..1 + self.chance.below(3)).map(|_| self.event()).collect();
         let head = self.journal.commit(commits)?;
-        let before = std::mem::replace(&mut self.last, head.seq);
-        self.say_from(before)
+        let (said, before) = (self.said, std::mem::replace(&mut self.last, head.seq));
+        self.say_from(before)?;
+        if self.said == said { Err("what was committed is not there".into()) } else { Ok(()) }
     }
 
     fn event(&mut self) -> Commit {
