@@ -8,9 +8,10 @@ use bedcheck::base::clock::{Clock, Now, Wall};
 use bedcheck::base::files::sha256_hex;
 use bedcheck::base::redact::Private;
 use bedcheck::domain::Memory;
-use bedcheck::platform::{accept, chain, devices};
+use bedcheck::platform::{accept, chain, devices, log};
 use bedcheck::wire::event::{Beat, Report};
 use bedcheck::wire::statement::Digests;
+use bedcheck::wire::tree::Logged;
 
 use super::{Commit, Database, Journal, Signer};
 use crate::chance::Chance;
@@ -107,7 +108,12 @@ impl Day<'_> {
         let registered = registered.ok_or("the device is admitted")?;
         let items = unsent.items.into_iter().map(|item| chain::believe(item, &device, &registered));
         let items: Vec<chain::Believed> = items.collect::<Result<_, _>>()?;
-        let receipt = self.platform.write(|tx| accept::commit(tx, &device, &items, at))?;
+        let receipt = self.platform.write(|tx| {
+            let receipt = accept::commit(tx, &device, &items, at)?;
+            // As the port does it, in the same transaction.
+            receipt.iter().try_for_each(|receipt| accept::sign(tx, receipt, &rerun::key()).map(|_| ()))?;
+            Ok(receipt)
+        })?;
         let receipt = receipt.ok_or("the device is not revoked")?;
         let head = &receipt.head;
         println!("received {} {} {}", head.epoch, head.seq, head.link);
@@ -155,12 +161,18 @@ fn admit(platform: &Database) -> Result<(), Failed> {
     let (device, key) = (rerun::device(), rerun::key().verifying_key().to_bytes());
     let now = Clock::Fixed(Now { wall: rerun::BEGAN, ..Now::default() }).now().wall;
     platform.write(|tx| {
+        if devices::find(tx, &device)?.is_some() {
+            return Ok(());
+        }
+        let statement_key = sha256_hex(&key);
+        let logged = log::append(tx, &Logged::Admitted { device: device.clone(), statement_key, at: now })?;
         tx.execute(
-            "INSERT OR IGNORE INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
-                                           round_every_ms, added_ms, expected_ms)
-             VALUES (?1, '3A', 'H', ?2, '', ?3, 60000, ?3, ?3)",
-            rusqlite::params![device.as_str(), key, now.0],
-        )
+            "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
+                                 round_every_ms, added_ms, expected_ms, logged)
+             VALUES (?1, '3A', 'H', ?2, '', ?3, 60000, ?3, ?3, ?4)",
+            rusqlite::params![device.as_str(), key, now.0, i64::try_from(logged).unwrap_or(0)],
+        )?;
+        Ok(())
     })?;
     println!("admitted");
     Ok(())
