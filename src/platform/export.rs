@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::base::clock::Wall;
 use crate::base::ids::{DeviceId, WardId};
@@ -44,24 +44,31 @@ pub fn export(
     exception: &str,
     now: Wall,
 ) -> Result<Vec<u8>, ExportError> {
-    let lines = db.write(|tx| {
-        let Some((claim, admitted)) = claim(tx, keys, device, exception, now)? else { return Ok(None) };
-        Ok(Some(collect(tx, &keys.log, claim, admitted, now)?))
+    // Devices deliver meanwhile: only the signing holds them up.
+    let found = db.read(|connection| {
+        let Some((claim, admitted)) = claim(connection, keys, device, exception, now)? else {
+            return Ok(None);
+        };
+        collect(connection, claim, admitted).map(Some)
     })?;
-    let lines = lines.ok_or_else(|| ExportError::Unknown(device.clone(), exception.to_owned()))?;
+    let (mut lines, entries) =
+        found.ok_or_else(|| ExportError::Unknown(device.clone(), exception.to_owned()))?;
+    if let Some(head) = db.write(|tx| log::sign(tx, &keys.log, now))? {
+        lines.extend(db.read(|connection| logged(connection, &entries, &head))?);
+    }
     Ok(case::write(&lines, &keys.receipt)?)
 }
 
 /// The claim, and which entry of the log admitted the device.
 fn claim(
-    tx: &Transaction<'_>,
+    connection: &Connection,
     keys: &Keys,
     device: &DeviceId,
     exception: &str,
     now: Wall,
 ) -> rusqlite::Result<Option<(Claim, u64)>> {
     let public = |key: &SigningKey| hex::encode(key.verifying_key().as_bytes());
-    tx.query_row(
+    connection.query_row(
         "SELECT d.institution, d.ward, d.statement_key, d.logged, e.kind, e.bed, e.stay, e.first_ms, e.last_ms
          FROM exception e JOIN device d USING (device) WHERE e.device = ?1 AND e.id = ?2",
         [device.as_str(), exception],
@@ -104,19 +111,18 @@ struct Link {
     logged: u64,
 }
 
+/// Everything but what the log says, and the entries it must say something of.
 fn collect(
-    tx: &Transaction<'_>,
-    log_key: &SigningKey,
+    connection: &Connection,
     claim: Claim,
     admitted: u64,
-    now: Wall,
-) -> rusqlite::Result<Vec<Line>> {
+) -> rusqlite::Result<(Vec<Line>, BTreeSet<u64>)> {
     let device = claim.device.clone();
-    let links = links(tx, &claim)?;
+    let links = links(connection, &claim)?;
     let mut entries: BTreeSet<u64> = links.values().map(|(link, _)| link.logged).collect();
     entries.insert(admitted);
-    entries.extend(openings(tx, &device, links.values())?);
-    let receipts = receipts(tx, &device, links.values().map(|(link, _)| link))?;
+    entries.extend(openings(connection, &device, links.values())?);
+    let receipts = receipts(connection, &device, links.values().map(|(link, _)| link))?;
     let mut lines = vec![Line::Claim(claim)];
     for (link, is_ours) in links.into_values() {
         lines.push(Line::Link {
@@ -128,10 +134,7 @@ fn collect(
     for receipt in receipts {
         lines.push(Line::Receipt { envelope: parsed(&receipt)? });
     }
-    if let Some(head) = log::sign(tx, log_key, now)? {
-        lines.extend(logged(tx, &entries, &head)?);
-    }
-    Ok(lines)
+    Ok((lines, entries))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
@@ -142,11 +145,11 @@ fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
 
 /// The statements about this stay, and each one's neighbours, which show that nothing was put in between; whether the
 /// body is of this case.
-fn links(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<BTreeMap<u64, (Link, bool)>> {
+fn links(connection: &Connection, claim: &Claim) -> rusqlite::Result<BTreeMap<u64, (Link, bool)>> {
     let device = claim.device.as_str();
     let mut of_case = Vec::new();
     if let (Some(bed), Some(stay)) = (&claim.bed, &claim.stay) {
-        let mut query = tx.prepare(
+        let mut query = connection.prepare(
             "SELECT event FROM done WHERE device = ?1 AND bed = ?2 AND stay = ?3
              ORDER BY done_ms DESC LIMIT ?4",
         )?;
@@ -154,22 +157,22 @@ fn links(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<BTreeMap<u64, 
         let checks = query.query_map(params![device, bed, stay, most], |row| row.get(0))?;
         for event in checks {
             let event: String = event?;
-            of_case.extend(find(tx, "id = ?2 AND ?3 = ?3", params![device, event, 0])?);
+            of_case.extend(find(connection, "id = ?2", params![device, event])?);
         }
     }
     // What the exception itself says, and whatever is next to its time where no statement speaks of it.
-    of_case.extend(about(tx, claim)?);
+    of_case.extend(about(connection, claim)?);
     if of_case.is_empty() {
-        let before = "received_ms <= ?2 AND ?3 = ?3 ORDER BY received_ms DESC, seq DESC LIMIT 1";
-        let after = "received_ms > ?2 AND ?3 = ?3 ORDER BY received_ms, seq LIMIT 1";
+        let before = "received_ms <= ?2 ORDER BY received_ms DESC, seq DESC LIMIT 1";
+        let after = "received_ms > ?2 ORDER BY received_ms, seq LIMIT 1";
         for which in [before, after] {
-            of_case.extend(find(tx, which, params![device, claim.last.0, 0])?);
+            of_case.extend(find(connection, which, params![device, claim.last.0])?);
         }
     }
     let mut found = BTreeMap::new();
     for link in of_case {
         for seq in [link.seq - 1, link.seq + 1] {
-            for neighbour in find(tx, "epoch = ?2 AND seq = ?3", params![device, link.epoch, seq])? {
+            for neighbour in find(connection, "epoch = ?2 AND seq = ?3", params![device, link.epoch, seq])? {
                 found.entry(neighbour.logged).or_insert((neighbour, false));
             }
         }
@@ -179,11 +182,11 @@ fn links(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<BTreeMap<u64, 
 }
 
 /// Statements whose finding bears the exception's own id, or for contradictions its kind.
-fn about(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<Vec<Link>> {
+fn about(connection: &Connection, claim: &Claim) -> rusqlite::Result<Vec<Link>> {
     let pattern = format!("%{}%", claim.exception.replace(['%', '_'], "_"));
     let which = "body LIKE ?2 ORDER BY received_ms DESC LIMIT ?3";
     let most = number(MOST_LINKS as u64 / 3);
-    let mut links = find(tx, which, params![claim.device.as_str(), pattern, most])?;
+    let mut links = find(connection, which, params![claim.device.as_str(), pattern, most])?;
     links.retain(|link| {
         let event: Option<Event> = serde_json::from_str(&link.body).ok();
         event.is_some_and(|event| match event.data {
@@ -195,8 +198,12 @@ fn about(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<Vec<Link>> {
     Ok(links)
 }
 
-fn find(tx: &Transaction<'_>, which: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<Link>> {
-    let mut query = tx.prepare_cached(&format!(
+fn find(
+    connection: &Connection,
+    which: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> rusqlite::Result<Vec<Link>> {
+    let mut query = connection.prepare_cached(&format!(
         "SELECT epoch, seq, envelope, body, evidence, logged FROM link WHERE device = ?1 AND {which}"
     ))?;
     let link = |row: &Row<'_>| {
@@ -214,15 +221,16 @@ fn find(tx: &Transaction<'_>, which: &str, values: &[&dyn rusqlite::ToSql]) -> r
 
 /// For each statement the receipt it is anchored in and the first one that covers it.
 fn receipts<'links>(
-    tx: &Transaction<'_>,
+    connection: &Connection,
     device: &DeviceId,
     links: impl Iterator<Item = &'links Link>,
 ) -> rusqlite::Result<Vec<String>> {
     let mut found: BTreeMap<(i64, String), String> = BTreeMap::new();
     let mut take = |which: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
         let text = format!("SELECT received_ms, sha256, envelope FROM receipt WHERE {which} LIMIT 1");
-        let row =
-            tx.prepare_cached(&text)?.query_row(values, |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)));
+        let row = connection
+            .prepare_cached(&text)?
+            .query_row(values, |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)));
         found.extend(row.optional()?);
         Ok(())
     };
@@ -239,14 +247,15 @@ fn receipts<'links>(
 
 /// Entries of the log that say when evidence of these statements was opened.
 fn openings<'links>(
-    tx: &Transaction<'_>,
+    connection: &Connection,
     device: &DeviceId,
     links: impl Iterator<Item = &'links (Link, bool)>,
 ) -> rusqlite::Result<Vec<u64>> {
     let mut found = Vec::new();
     for (link, _) in links.filter(|(link, is_ours)| *is_ours && link.evidence.is_some()) {
         let Ok(event) = serde_json::from_str::<Event>(&link.body) else { continue };
-        let mut query = tx.prepare_cached("SELECT logged FROM opened WHERE device = ?1 AND event = ?2")?;
+        let mut query =
+            connection.prepare_cached("SELECT logged FROM opened WHERE device = ?1 AND event = ?2")?;
         let entries = query.query_map([device.as_str(), event.id.as_str()], |row| row.get::<_, i64>(0))?;
         for entry in entries {
             found.push(entry?.unsigned_abs());
