@@ -61,15 +61,7 @@ fn journal(folder: &std::path::Path) -> Journal {
         evidence_key: seal::key_pair().1,
     };
     let mut journal = Journal::open(&folder.join("journal.db"), signer).unwrap();
-    let report = Report::Beat(Beat {
-        rounds_done: 0,
-        unsent: 0,
-        cameras: vec![],
-        refuses_config: false,
-        stored_faces: 0,
-        operating: None,
-        commitment: None,
-    });
+    let report = Report::Beat(Beat::default());
     let commit = Commit { at: Now::default(), report, crop: None, remember: vec![] };
     journal.commit(vec![commit]).unwrap();
     journal

@@ -9,9 +9,11 @@ use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_
 use crate::base::ids::{DeviceId, WardId};
 use crate::net::client::{Client, ClientError};
 use crate::net::tls::Identity;
+use crate::store::Signer;
 use crate::uplink::Platform;
 use crate::wire::dsse::Envelope;
 use crate::wire::enrol::{DeviceBundle, DeviceRequest, public_key};
+use crate::wire::statement::Digests;
 
 const MOST_BYTES: u64 = 256 * 1024;
 
@@ -28,6 +30,8 @@ pub enum IdentityError {
     Format { path: PathBuf, cause: serde_json::Error },
     #[error("the bundle is for device {found}, this is {wanted}")]
     OtherDevice { found: DeviceId, wanted: DeviceId },
+    #[error("the bundle's evidence_key must have 32 bytes")]
+    EvidenceKey,
     #[error("the bundle's {0} is not a key")]
     BundleKey(&'static str),
     #[error(transparent)]
@@ -90,6 +94,20 @@ pub fn accept(state: &Path, bundle: &Path) -> Result<DeviceBundle, IdentityError
 pub fn bundle(state: &Path) -> Result<DeviceBundle, IdentityError> {
     let path = folder(state).join("bundle.json");
     parse(&path, &read_at_most(&path, MOST_BYTES)?)
+}
+
+/// What the journal signs with.
+///
+/// # Errors
+/// [`IdentityError`].
+pub fn signer(
+    state: &Path,
+    bundle: &DeviceBundle,
+    boot_id: String,
+    digests: Digests,
+) -> Result<Signer, IdentityError> {
+    let evidence_key = bundle.evidence_key.as_slice().try_into().map_err(|_| IdentityError::EvidenceKey)?;
+    Ok(Signer { device: bundle.device.clone(), key: statement_key(state)?, boot_id, digests, evidence_key })
 }
 
 /// The key statements are signed with.

@@ -57,7 +57,7 @@ use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
 use crate::hospital::roster_file::{self, RosterFile};
 use crate::hospital::watched::Watched;
-use crate::store::{Commit, FactLog, Journal, Keeper, Signer, TemplateStore};
+use crate::store::{Commit, FactLog, Journal, Keeper, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
 use crate::vision::occupancy::EmptyBed;
@@ -349,13 +349,7 @@ fn open_journal(
         policy: sha256_hex(&serde_json::to_vec(policy)?),
         roster: roster.map_or_else(|| "none".to_owned(), |roster| roster.digest.clone()),
     };
-    let evidence_key: [u8; 32] = bundle
-        .evidence_key
-        .as_slice()
-        .try_into()
-        .map_err(|_| Ending::config("the bundle's evidence_key must have 32 bytes"))?;
-    let key = identity::statement_key(&settings.state).map_err(Ending::config)?;
-    let signer = Signer { device: bundle.device.clone(), key, boot_id: boot_id(), digests, evidence_key };
+    let signer = identity::signer(&settings.state, &bundle, boot_id(), digests).map_err(Ending::config)?;
     Ok((Journal::open(&settings.state.join("journal.db"), signer)?, platform))
 }
 

@@ -7,7 +7,7 @@ use clap::Parser;
 use comfy_table::Table;
 
 use crate::audit::{Audit, Grade, Trusted, examine};
-use crate::base::exit::Code;
+use crate::base::exit::{Code, arguments};
 use crate::base::files::read_at_most;
 
 /// A case of two thousand statements has about 10 MB.
@@ -33,14 +33,11 @@ struct Arguments {
 
 /// Runs the program; `args` begins with its name. Exit code 0 only when the case holds.
 pub fn main(args: impl Iterator<Item = OsString>) -> Code {
-    let arguments = match Arguments::try_parse_from(args) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Code::Usage } else { Code::Fine };
-        }
+    let said: Arguments = match arguments(args) {
+        Ok(said) => said,
+        Err(code) => return code,
     };
-    match run(&arguments) {
+    match run(&said) {
         Ok(true) => Code::Fine,
         Ok(false) => Code::Failed,
         Err(complaint) => {

@@ -1,5 +1,6 @@
 //! How a program ends: the codes of sysexits.h that a script can branch on.
 
+use std::ffi::OsString;
 use std::fmt;
 
 /// Exit codes of both programs.
@@ -45,6 +46,18 @@ impl fmt::Display for Ending {
 }
 
 impl std::error::Error for Ending {}
+
+/// Reads a command line; the code where the program ends at once.
+///
+/// # Errors
+/// [`Code::Usage`], or [`Code::Fine`] after help and version, which are answers and no failures.
+pub fn arguments<T: clap::Parser>(args: impl Iterator<Item = OsString>) -> Result<T, Code> {
+    T::try_parse_from(args).map_err(|error| {
+        // A closed terminal is nobody's problem.
+        let _ = error.print();
+        if error.use_stderr() { Code::Usage } else { Code::Fine }
+    })
+}
 
 /// The code an error ends the program with: its own where it carries one, 1 otherwise.
 pub fn code_of(error: &anyhow::Error) -> Code {

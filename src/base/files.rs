@@ -69,6 +69,12 @@ pub fn make_owner_only_folder(path: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create the folder", path))
 }
 
+/// The credential of that name which systemd keeps for this service, where there is one.
+pub fn credential(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+    Some(Path::new(&folder).join(name)).filter(|path| path.is_file())
+}
+
 /// Reads a file that must not be larger than `limit` bytes.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use comfy_table::Table;
 
 use crate::base::clock::{Clock, Wall};
-use crate::base::exit::{Code, Ending, code_of};
+use crate::base::exit::{Code, Ending, arguments, code_of};
 use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::ids::{BedId, DeviceId};
 use crate::base::{logging, supervise};
@@ -147,15 +147,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs the program; `args` begins with its name.
 pub fn main(args: impl Iterator<Item = OsString>) -> Code {
-    let arguments = match Arguments::try_parse_from(args) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are answers, not errors; a closed terminal is nobody's problem.
-            let _ = error.print();
-            return if error.use_stderr() { Code::Usage } else { Code::Fine };
-        }
+    let said: Arguments = match arguments(args) {
+        Ok(said) => said,
+        Err(code) => return code,
     };
-    match run(arguments.command) {
+    match run(said.command) {
         Ok(()) => Code::Fine,
         Err(error) => {
             complain(&error);

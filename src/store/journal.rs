@@ -390,15 +390,7 @@ mod tests {
     }
 
     fn beat(crop: Option<&[u8]>) -> Commit {
-        let report = Report::Beat(Beat {
-            rounds_done: 1,
-            unsent: 0,
-            cameras: vec![],
-            refuses_config: false,
-            stored_faces: 0,
-            operating: None,
-            commitment: None,
-        });
+        let report = Report::Beat(Beat { rounds_done: 1, ..Beat::default() });
         let crop = crop.map(|bytes| Private::new(bytes.to_vec()));
         Commit { at: Now { wall: Wall(1_700_000_000_123), ..Now::default() }, report, crop, remember: vec![] }
     }

@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
+use crate::base::files::{FileError, credential, make_owner_only_folder, read_at_most, write_owner_only};
 
 const NONCE: usize = 24;
 
@@ -29,15 +29,6 @@ pub enum SafeError {
 /// Seals and opens under one key.
 pub struct Safe(XChaCha20Poly1305);
 
-/// Where the key of that name is, and whether the system keeps it.
-pub fn key_path(folder: &Path, name: &str) -> (PathBuf, bool) {
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| PathBuf::from(folder).join(name));
-    match credential.filter(|path| path.exists()) {
-        Some(path) => (path, true),
-        None => (folder.join(name), false),
-    }
-}
-
 impl Safe {
     /// Takes the key `name`; makes folder and key at the first call.
     ///
@@ -45,7 +36,7 @@ impl Safe {
     /// [`SafeError`].
     pub fn open(folder: &Path, name: &str) -> Result<Safe, SafeError> {
         make_owner_only_folder(folder)?;
-        let (path, _) = key_path(folder, name);
+        let path = credential(name).unwrap_or_else(|| folder.join(name));
         if !path.exists() {
             let mut key = Zeroizing::new([0; 32]);
             getrandom::fill(key.as_mut()).map_err(SafeError::Random)?;

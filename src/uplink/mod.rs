@@ -9,7 +9,7 @@ use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::net::client::{Client, ClientError};
 use crate::wire::batch::{Answer, Batch, Item, Problem, RECEIPT_TYPE, Receipt};
-use crate::wire::dsse::NotBelieved;
+use crate::wire::dsse::{Envelope, NotBelieved};
 
 /// The platform as this device knows it.
 pub struct Platform {
@@ -74,8 +74,21 @@ impl Platform {
 pub fn acknowledged(body: &[u8], key: &VerifyingKey, device: &DeviceId) -> Result<Acknowledged, UplinkError> {
     let nonsense = |error: serde_json::Error| UplinkError::Nonsense(error.to_string());
     let answer: Answer = serde_json::from_slice(body).map_err(nonsense)?;
-    let payload = answer.receipt.verified(key, RECEIPT_TYPE)?;
-    let receipt: Receipt = serde_json::from_slice(payload).map_err(nonsense)?;
+    believed(&answer.receipt, key, device)
+}
+
+/// The receipt in an envelope, over the network or on a stick.
+///
+/// # Errors
+/// As [`acknowledged`].
+pub fn believed(
+    envelope: &Envelope,
+    key: &VerifyingKey,
+    device: &DeviceId,
+) -> Result<Acknowledged, UplinkError> {
+    let payload = envelope.verified(key, RECEIPT_TYPE)?;
+    let receipt: Receipt =
+        serde_json::from_slice(payload).map_err(|error| UplinkError::Nonsense(error.to_string()))?;
     if receipt.device != *device {
         return Err(UplinkError::OtherDevice(receipt.device));
     }

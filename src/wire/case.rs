@@ -81,20 +81,6 @@ pub enum Line {
     },
 }
 
-impl Line {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Line::Claim(_) => "claim",
-            Line::Link { .. } => "link",
-            Line::Receipt { .. } => "receipt",
-            Line::Logged { .. } => "logged",
-            Line::Head { .. } => "head",
-            Line::Earlier { .. } => "earlier",
-            Line::Seal { .. } => "seal",
-        }
-    }
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sealed {

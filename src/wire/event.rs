@@ -89,7 +89,7 @@ pub struct RosterRow {
     pub templates: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Beat {
     pub rounds_done: u64,
     pub unsent: u64,

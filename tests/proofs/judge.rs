@@ -289,15 +289,7 @@ pub fn journal(folder: &Path) -> Result<Journal, Complaint> {
 }
 
 pub fn beat() -> Commit {
-    let report = Report::Beat(Beat {
-        rounds_done: 0,
-        unsent: 0,
-        cameras: vec![],
-        refuses_config: false,
-        stored_faces: 0,
-        operating: None,
-        commitment: None,
-    });
+    let report = Report::Beat(Beat::default());
     Commit { at: Now { wall: later(), ..Now::default() }, report, crop: None, remember: vec![] }
 }
 

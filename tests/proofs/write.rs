@@ -72,15 +72,7 @@ impl Day<'_> {
     }
 
     fn event(&mut self) -> Commit {
-        let report = Report::Beat(Beat {
-            rounds_done: 0,
-            unsent: 0,
-            cameras: vec![],
-            refuses_config: false,
-            stored_faces: 0,
-            operating: None,
-            commitment: None,
-        });
+        let report = Report::Beat(Beat::default());
         let length = 200 + self.chance.below(6000);
         let crop = self.chance.percent(33).then(|| Private::new(self.chance.bytes(length)));
         let done = (0..self.chance.below(30)).map(|_| format!("order-{}", self.chance.next())).collect();

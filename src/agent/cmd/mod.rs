@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::agent::tasks::default_models;
-use crate::base::exit::{Code, Ending, code_of};
+use crate::base::exit::{Code, Ending, arguments, code_of};
 use crate::base::files::shipped;
 use crate::base::logging;
 use crate::vision::eyes::Eyes;
@@ -96,13 +96,9 @@ impl Pack {
 
 /// Parses `args`, runs the subcommand, and says how the program should end.
 pub fn main(args: impl Iterator<Item = OsString>) -> Code {
-    let cli = match Cli::try_parse_from(args) {
+    let cli: Cli = match arguments(args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // clap prints help and version through the same door, and those are no failure.
-            let _ = error.print();
-            return if error.use_stderr() { Code::Usage } else { Code::Fine };
-        }
+        Err(code) => return code,
     };
     logging::start(if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" });
     let outcome = match cli.command {

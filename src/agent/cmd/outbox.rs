@@ -9,9 +9,9 @@ use crate::agent::cmd::{say, say_json};
 use crate::agent::identity;
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
-use crate::base::files::{read_at_most, sha256_hex, write_owner_only};
-use crate::store::{Journal, Outbox as Rows, Signer};
-use crate::wire::batch::{RECEIPT_TYPE, Receipt};
+use crate::base::files::{read_at_most, write_owner_only};
+use crate::store::{Journal, Outbox as Rows};
+use crate::uplink::{self, Acknowledged, UplinkError};
 use crate::wire::dsse::Envelope;
 use crate::wire::parcel;
 use crate::wire::statement::Digests;
@@ -170,29 +170,27 @@ fn export(state: &Path, out: &Path) -> anyhow::Result<Code> {
 fn accept(state: &Path, path: &Path) -> anyhow::Result<Code> {
     let bundle = identity::bundle(state).map_err(Ending::config)?;
     let platform = identity::platform(state, &bundle).map_err(Ending::config)?;
-    let evidence_key = bundle.evidence_key.as_slice().try_into();
-    let signer = Signer {
-        device: bundle.device.clone(),
-        key: identity::statement_key(state).map_err(Ending::config)?,
-        boot_id: String::new(),
-        digests: Digests::default(),
-        evidence_key: evidence_key
-            .map_err(|_| Ending::config("the bundle's evidence_key must have 32 bytes"))?,
-    };
+    let signer =
+        identity::signer(state, &bundle, String::new(), Digests::default()).map_err(Ending::config)?;
     let before = open(state)?.count()?.1;
     let mut journal = Journal::open(&state.join("journal.db"), signer)?;
     let file = read_at_most(path, parcel::MOST_BYTES).map_err(Ending::failed)?;
     for (at, line) in file.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
         let refused = |why: String| Ending::failed(format!("{}:{}: {why}", path.display(), at + 1));
         let envelope: Envelope = serde_json::from_slice(line).map_err(|error| refused(error.to_string()))?;
-        let payload = envelope.verified(&platform.receipt_key, RECEIPT_TYPE);
-        let payload = payload
-            .map_err(|why| refused(format!("不是本平台的回执 · no receipt of our platform: {why}")))?;
-        let receipt: Receipt = serde_json::from_slice(payload).map_err(|error| refused(error.to_string()))?;
-        if receipt.device != bundle.device {
-            return Err(refused(format!("是给设备 {} 的 · is for device {0}", receipt.device)).into());
-        }
-        if !journal.acknowledge(&receipt.head, &sha256_hex(payload), Clock::system().now().wall)? {
+        let believed = uplink::believed(&envelope, &platform.receipt_key, &bundle.device);
+        let Acknowledged { receipt, digest } = believed.map_err(|error| {
+            refused(match error {
+                UplinkError::Receipt(why) => format!("不是本平台的回执 · no receipt of our platform: {why}"),
+                UplinkError::OtherDevice(device) => format!("是给设备 {device} 的 · is for device {device}"),
+                other @ (UplinkError::Client(_)
+                | UplinkError::Encode(_)
+                | UplinkError::Busy { .. }
+                | UplinkError::Refused { .. }
+                | UplinkError::Nonsense(_)) => other.to_string(),
+            })
+        })?;
+        if !journal.acknowledge(&receipt.head, &digest, Clock::system().now().wall)? {
             return Err(refused(
                 "所确认的不是本机记录 · acknowledges what this journal does not hold".to_owned(),
             )

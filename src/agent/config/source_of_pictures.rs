@@ -3,7 +3,6 @@
 //! A password never stands in the configuration: it is the content of a file that only its owner may read, or a
 //! credential that systemd hands over (`LoadCredential=`).
 
-use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::agent::config::check::Complaints;
 use crate::agent::config::keys::{Key, Need, key};
 use crate::agent::config::kinds::Kind;
 use crate::agent::config::walk::Fields;
-use crate::base::files::read_at_most;
+use crate::base::files::{credential, read_at_most};
 use crate::capture::address::{Address, BadAddress};
 
 pub const RECORDED: Key = key(
@@ -146,8 +145,7 @@ fn address(
 
 /// A credential of systemd goes before a file of that name beside the configuration.
 fn password(fields: &Fields, name: &str, base: &Path, found: &mut Complaints) -> Option<Zeroizing<String>> {
-    let credential = env::var_os("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(name));
-    let path = credential.filter(|path| path.is_file()).unwrap_or_else(|| base.join(name));
+    let path = credential(name).unwrap_or_else(|| base.join(name));
     let mut complain = |chinese: String, english: String| {
         found.add(
             fields.place("password_file"),
