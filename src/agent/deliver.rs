@@ -18,6 +18,10 @@ use crate::wire::batch::Fate;
 /// Looked at even without a wake-up, in case one was missed.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// Usual time between two batches: what is written meanwhile goes together, a long outage is drained without a flood, and the platform
+/// has room for five a second (`platform::turns`).
+pub const SPACING: Duration = Duration::from_millis(250);
+
 /// What delivery needs.
 pub struct Deliver {
     pub keeper: Keeper,
@@ -25,6 +29,8 @@ pub struct Deliver {
     pub written: Arc<Notify>,
     pub clock: Clock,
     pub backoff: Backoff,
+    /// At least so long between two batches; [`SPACING`] but for proofs in a hurry.
+    pub spacing: Duration,
     /// Where the platform's orders go.
     pub orders: mpsc::Sender<Order>,
     pub health: Health,
@@ -67,7 +73,7 @@ impl Deliver {
                         info!("The platform acknowledges again.");
                         failing = false;
                     }
-                    continue;
+                    self.spacing
                 }
                 Ok(Step::NewEpoch) => {
                     resend_after = None;

@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings, Source};
 use crate::agent::decide::Decide;
-use crate::agent::deliver::Deliver;
+use crate::agent::deliver::{Deliver, SPACING};
 use crate::agent::health::Health;
 use crate::agent::ward::{self, Ward};
 use crate::agent::ward_ports;
@@ -171,7 +171,8 @@ fn start_delivery(
     let (ordered, orders) = mpsc::channel(ORDERS);
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
     let (written, clock, health) = (written.clone(), clock.clone(), health.clone());
-    let deliver = Deliver { keeper, platform, written, clock, backoff, orders: ordered, health };
+    let deliver =
+        Deliver { keeper, platform, written, clock, backoff, spacing: SPACING, orders: ordered, health };
     supervise::task("deliver", deliver.run(stopping.clone()));
     orders
 }

@@ -18,3 +18,4 @@ pub mod slot;
 pub mod space;
 pub mod sqlite;
 pub mod supervise;
+pub mod writer;

@@ -1,7 +1,7 @@
 //! What a believed batch changes: the chain first, then roster, ledger and cases, all in one transaction.
 
 use ed25519_dalek::SigningKey;
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 use tracing::{info, warn};
 
 use crate::base::clock::Wall;
@@ -10,7 +10,7 @@ use crate::base::ids::DeviceId;
 use crate::domain::Finding;
 use crate::platform::cases::{self, Own};
 use crate::platform::chain::{self, Believed, Place};
-use crate::platform::db::number;
+use crate::platform::db::{Transaction, number};
 use crate::platform::devices::{self, Registered};
 use crate::platform::draws;
 use crate::platform::ledger::{self, Source};

@@ -1,11 +1,12 @@
 //! Exceptions (异常), those that agents report and those that the platform raises itself, in one list.
 
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId, StayId};
 use crate::domain::exception::{ExceptionChange, Move};
 use crate::domain::irregular::IrregularityChange;
+use crate::platform::db::Transaction;
 
 /// What the platform finds out about a device without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

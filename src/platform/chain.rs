@@ -11,11 +11,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
-use crate::platform::db::number;
+use crate::platform::db::{Transaction, number};
 use crate::platform::devices::Registered;
 use crate::platform::log;
 use crate::wire::batch::{Fate, Head, Item};

@@ -18,6 +18,7 @@ use crate::platform::db::Database;
 use crate::platform::devices::{self, Admission};
 use crate::platform::keys::{self, KeyError, Keys};
 use crate::platform::serve::{self, ServeError, Settings};
+use crate::platform::turns::USUAL_RATE;
 use crate::platform::view;
 use crate::platform::{export, ingest, log, orders};
 use crate::wire::{case, note, parcel};
@@ -99,6 +100,9 @@ enum Command {
         /// How long after its end a check may still arrive in time.
         #[arg(long, default_value = "60s", value_parser = duration)]
         grace: Duration,
+        /// Batches a device may deliver each second; more wait (429).
+        #[arg(long, default_value_t = USUAL_RATE)]
+        rate: u32,
     },
 }
 
@@ -183,8 +187,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
         Command::Head { dir } => head(&dir, now),
-        Command::Serve { dir, devices, dashboard, grace } => {
-            run_server(&Settings { dir, devices, dashboard, grace })
+        Command::Serve { dir, devices, dashboard, grace, rate } => {
+            run_server(&Settings { dir, devices, dashboard, grace, rate })
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
@@ -13,7 +13,7 @@ use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::platform::cases::{self, Own};
-use crate::platform::db::{Database, DatabaseError, number};
+use crate::platform::db::{Database, DatabaseError, Transaction, number};
 use crate::platform::keys::{DEVICE_LIFE, KeyError, Keys, uri};
 use crate::platform::log;
 use crate::wire::dsse::Envelope;
@@ -161,11 +161,10 @@ pub struct Registered {
 /// Looks a device up.
 pub fn find(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Option<Registered>> {
     connection
-        .query_row(
+        .prepare_cached(
             "SELECT statement_key, cert_sha256, revoked_ms, round_every_ms, epoch FROM device WHERE device = ?1",
-            [device.as_str()],
-            registered,
-        )
+        )?
+        .query_row([device.as_str()], registered)
         .optional()
 }
 

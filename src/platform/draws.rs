@@ -1,7 +1,7 @@
 //! Whether the rounds were drawn as committed: the seed of a round that is over must open what was published before it,
 //! and must give the very order and moment that the round had.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, params};
 use tracing::warn;
 
 use crate::base::clock::Wall;
@@ -9,7 +9,7 @@ use crate::base::ids::DeviceId;
 use crate::domain::draw::{CHAIN, Commitment, Revealed, Seed};
 use crate::domain::round::RoundPlan;
 use crate::platform::cases::{self, Own};
-use crate::platform::db::number;
+use crate::platform::db::{Transaction, number};
 
 /// A round may begin so much before its drawn moment: clocks are compared in milliseconds, pauses are cut to them.
 const EARLY_MS: i64 = 1_000;

@@ -1,17 +1,16 @@
 //! `POST /v1/batches` on the device port: who speaks, whether it is true, where it belongs; then a signed receipt.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use ed25519_dalek::SigningKey;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{error, warn};
 
 use crate::base::clock::{Clock, Wall};
@@ -23,14 +22,19 @@ use crate::platform::cases::{self, Own};
 use crate::platform::chain;
 use crate::platform::db::{Database, DatabaseError};
 use crate::platform::devices::{self, Registered};
+use crate::platform::turns::{NotYet, Turns};
 use crate::wire::batch::{Answer, Batch, Item, MOST_BYTES, MOST_ITEMS, Problem};
 use crate::wire::dsse::Envelope;
 use crate::wire::parcel::{self, BadParcel};
 
-/// Batches worked on at once: each holds up to 8 MiB.
-const MOST_AT_ONCE: usize = 16;
-/// Of one device: an agent sends one after the other, a second may overlap after a lost answer.
-const MOST_PER_DEVICE: usize = 2;
+/// Bodies held at once, in KiB: 16 of the largest, or thousands of the usual ones.
+const MOST_HELD_KIB: usize = 128 * 1024;
+/// Batches worked on at once: each keeps a thread until its group is on the disk.
+const MOST_AT_WORK: usize = 64;
+/// So long a batch waits for its place before it is sent away.
+const PLACE_WAIT: Duration = Duration::from_secs(5);
+/// The JSON of a batch may be twice as long as what it carries.
+const LONGEST: usize = MOST_BYTES * 2;
 const BODY_WAIT: Duration = Duration::from_secs(30);
 
 /// What the device port works with.
@@ -40,8 +44,9 @@ pub struct Ingest {
     pub receipt_key: SigningKey,
     /// Counts changes, for the live page.
     pub changes: watch::Sender<u64>,
-    places: Arc<Semaphore>,
-    busy: Mutex<BTreeMap<DeviceId, usize>>,
+    held: Arc<Semaphore>,
+    workers: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 /// Why a batch is refused; the peer gets a short sentence, the log the rest.
@@ -64,7 +69,7 @@ pub enum Refusal {
     #[error("item {at} is not believed: {why}")]
     NotTrue { at: usize, why: chain::NotTrue },
     #[error("too many batches of this device at once")]
-    DeviceBusy,
+    DeviceBusy(NotYet),
     #[error("the platform is busy")]
     Busy,
     #[error(transparent)]
@@ -84,7 +89,7 @@ impl Refusal {
             | Refusal::Version(_)
             | Refusal::NotTrue { .. }
             | Refusal::Parcel(_) => StatusCode::BAD_REQUEST,
-            Refusal::DeviceBusy => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::DeviceBusy(_) => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Busy | Refusal::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -104,7 +109,7 @@ impl Refusal {
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut answer = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         let wait = match self {
-            Refusal::DeviceBusy => Some(1),
+            Refusal::DeviceBusy(NotYet { wait }) => Some(wait.as_secs().max(1)),
             Refusal::Busy => Some(2),
             Refusal::Database(_) => Some(30),
             Refusal::Nobody
@@ -125,9 +130,16 @@ impl Refusal {
 }
 
 impl Ingest {
-    pub fn new(db: Database, clock: Clock, receipt_key: SigningKey, changes: watch::Sender<u64>) -> Ingest {
-        let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
-        Ingest { db, clock, receipt_key, changes, places, busy: Mutex::default() }
+    pub fn new(
+        db: Database,
+        clock: Clock,
+        receipt_key: SigningKey,
+        changes: watch::Sender<u64>,
+        turns: Arc<Turns>,
+    ) -> Ingest {
+        let held = Arc::new(Semaphore::new(MOST_HELD_KIB));
+        let workers = Arc::new(Semaphore::new(MOST_AT_WORK));
+        Ingest { db, clock, receipt_key, changes, held, workers, turns }
     }
 
     /// The routes of the device port.
@@ -155,21 +167,35 @@ async fn receive(ingest: &Arc<Ingest>, request: Request) -> Result<Answer, Refus
     let peer = request.extensions().get::<PeerCertificate>().ok_or(Refusal::Nobody)?;
     let device = devices::named_in(&peer.0).ok_or(Refusal::Nobody)?;
     let fingerprint = sha256_hex(&peer.0);
-    let place = ingest.places.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
-    let turn = Turn::take(ingest, &device).ok_or(Refusal::DeviceBusy)?;
+    let now = ingest.clock.now().mono;
+    let turn = ingest.turns.take(&device, now).map_err(Refusal::DeviceBusy)?;
+    let length = request.body().size_hint().exact().map_or(LONGEST, |length| length as usize);
+    if length > LONGEST {
+        return Err(Refusal::TooLarge);
+    }
+    let held = place(&ingest.held, length.div_ceil(1024)).await?;
     let bytes = body(request.into_body()).await?;
-    let worker = ingest.clone();
+    let worker = place(&ingest.workers, 1).await?;
+    let ingest = ingest.clone();
     let work = move || {
-        let _held = (place, turn);
-        take_batch(&worker, &device, &fingerprint, &bytes)
+        let _kept = (held, turn, worker);
+        take_batch(&ingest, &device, &fingerprint, &bytes)
     };
     // The work goes on if the peer leaves: a transaction is never cut in the middle.
     tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Busy)?
 }
 
+/// Waits in turn for `wanted` of `places`, not for ever.
+async fn place(places: &Arc<Semaphore>, wanted: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    let wanted = u32::try_from(wanted).map_err(|_| Refusal::TooLarge)?;
+    match tokio::time::timeout(PLACE_WAIT, places.clone().acquire_many_owned(wanted)).await {
+        Ok(Ok(place)) => Ok(place),
+        _ => Err(Refusal::Busy),
+    }
+}
+
 async fn body(body: Body) -> Result<Vec<u8>, Refusal> {
-    let limit = MOST_BYTES * 2;
-    match tokio::time::timeout(BODY_WAIT, to_bytes(body, limit)).await {
+    match tokio::time::timeout(BODY_WAIT, to_bytes(body, LONGEST)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(error)) => {
             let mut cause: Option<&dyn std::error::Error> = Some(&error);
@@ -182,35 +208,6 @@ async fn body(body: Body) -> Result<Vec<u8>, Refusal> {
             Err(Refusal::Broken)
         }
         Err(_) => Err(Refusal::Broken),
-    }
-}
-
-/// One of a device's places; given back when dropped.
-struct Turn {
-    ingest: Arc<Ingest>,
-    device: DeviceId,
-}
-
-impl Turn {
-    fn take(ingest: &Arc<Ingest>, device: &DeviceId) -> Option<Turn> {
-        let mut busy = ingest.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = busy.entry(device.clone()).or_default();
-        (*count < MOST_PER_DEVICE).then(|| {
-            *count += 1;
-            Turn { ingest: ingest.clone(), device: device.clone() }
-        })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut busy = self.ingest.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = busy.get_mut(&self.device) {
-            *count -= 1;
-            if *count == 0 {
-                busy.remove(&self.device);
-            }
-        }
     }
 }
 
@@ -306,24 +303,8 @@ mod tests {
     }
 
     #[test]
-    fn a_device_has_two_places_and_gets_them_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Database::open(&folder.path().join("p.db")).unwrap();
-        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
-        let ingest = Arc::new(Ingest::new(db, Clock::system(), key, watch::channel(0).0));
-        let (one, other) = (DeviceId::new("a").unwrap(), DeviceId::new("b").unwrap());
-        let first = Turn::take(&ingest, &one).unwrap();
-        let _second = Turn::take(&ingest, &one).unwrap();
-        assert!(Turn::take(&ingest, &one).is_none());
-        assert!(Turn::take(&ingest, &other).is_some());
-        drop(first);
-        assert!(Turn::take(&ingest, &one).is_some());
-        assert_eq!(ingest.busy.lock().unwrap().len(), 1);
-    }
-
-    #[test]
     fn a_busy_platform_says_when_to_come_back() {
-        let answer = Refusal::DeviceBusy.answer();
+        let answer = Refusal::DeviceBusy(NotYet { wait: Duration::from_millis(300) }).answer();
         assert_eq!(
             (answer.status().as_u16(), &answer.headers()[header::RETRY_AFTER]),
             (429, &"1".parse().unwrap())

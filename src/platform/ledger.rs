@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 use tracing::{info, warn};
 
 use crate::base::clock::Wall;
@@ -13,7 +13,7 @@ use crate::base::ids::DeviceId;
 use crate::domain::round::RoundPlan;
 use crate::domain::verdict::CheckResult;
 use crate::platform::cases::{self, Own};
-use crate::platform::db::number;
+use crate::platform::db::{Transaction, number};
 use crate::platform::orders;
 
 /// Three missed beats of 60 s ± 10 %.
@@ -48,7 +48,7 @@ pub struct Presence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attendance {
     Present,
-    /// Nothing came.
+    /// Three beats did not come, or nothing ever did.
     Silent,
     /// It speaks, and the round did not begin.
     NoRound,
@@ -56,6 +56,9 @@ pub enum Attendance {
 
 /// Judges a device. `since` is when the platform began to listen: its own outage is nobody's fault.
 pub fn attendance(presence: &Presence, now: Wall, since: Wall, grace: Duration) -> Attendance {
+    if presence.last_contact.is_some_and(|contact| now.since(contact.max(since)) > BEATS_MISSED) {
+        return Attendance::Silent;
+    }
     if now <= presence.expected.max(since).plus(grace) {
         return Attendance::Present;
     }
@@ -253,15 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn silence_begins_after_the_expected_round_and_the_grace() {
-        let presence = Presence {
-            expected: Wall(10 * MINUTE),
-            last_contact: Some(Wall(MINUTE)),
-            last_said: Some(Wall(MINUTE)),
-        };
-        let at = |now| attendance(&presence, Wall(now), Wall(0), GRACE);
-        assert_eq!(at(11 * MINUTE), Attendance::Present);
-        assert_eq!(at(11 * MINUTE + 1), Attendance::Silent);
+    fn three_missed_beats_are_silence_and_so_is_a_first_round_that_never_came() {
+        let never = Presence { expected: Wall(10 * MINUTE), last_contact: None, last_said: None };
+        let at = |presence: &Presence, now| attendance(presence, Wall(now), Wall(0), GRACE);
+        assert_eq!(at(&never, 11 * MINUTE), Attendance::Present);
+        assert_eq!(at(&never, 11 * MINUTE + 1), Attendance::Silent);
+        let once = Presence { last_contact: Some(Wall(MINUTE)), last_said: Some(Wall(MINUTE)), ..never };
+        assert_eq!(at(&once, MINUTE + 200_000), Attendance::Present);
+        assert_eq!(at(&once, MINUTE + 200_001), Attendance::Silent);
     }
 
     #[test]
@@ -339,7 +341,7 @@ mod tests {
             crate::platform::devices::enter(tx, &device)?;
             let plan = RoundPlan { due: vec![due], ..plan(5 * MINUTE, 10 * MINUTE) };
             begin_round(tx, &device, "e", &plan, at(0), Duration::from_secs(600))?;
-            heard(tx, &device, Some(at(0)), at(0))?;
+            heard(tx, &device, Some(at(0)), at(5))?;
 
             assert!(!sweep(tx, at(6), at(0), GRACE)?);
             assert_eq!(state(tx), "open");

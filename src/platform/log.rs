@@ -3,10 +3,10 @@
 //! Nodes of whole subtrees are kept, two for each entry: roots of any size and every proof are a few reads.
 
 use ed25519_dalek::SigningKey;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::base::clock::Wall;
-use crate::platform::db::number;
+use crate::platform::db::{Transaction, number};
 use crate::wire::note::TreeHead;
 use crate::wire::tree::{Hash, Logged, leaf_hash, node_hash};
 
@@ -36,16 +36,15 @@ fn put(tx: &Transaction<'_>, level: u32, at: u64, hash: &Hash) -> rusqlite::Resu
 }
 
 fn node(connection: &Connection, level: u32, at: u64) -> rusqlite::Result<Hash> {
-    connection.query_row(
-        "SELECT hash FROM log_node WHERE level = ?1 AND at = ?2",
-        params![level, number(at)],
-        |row| row.get(0),
-    )
+    connection
+        .prepare_cached("SELECT hash FROM log_node WHERE level = ?1 AND at = ?2")?
+        .query_row(params![level, number(at)], |row| row.get(0))
 }
 
 /// How many entries there are.
 pub fn size(connection: &Connection) -> rusqlite::Result<u64> {
-    let last: Option<i64> = connection.query_row("SELECT max(at) FROM log_entry", [], |row| row.get(0))?;
+    let last: Option<i64> =
+        connection.prepare_cached("SELECT max(at) FROM log_entry")?.query_row([], |row| row.get(0))?;
     Ok(last.map_or(0, |last| last.unsigned_abs() + 1))
 }
 
@@ -125,7 +124,8 @@ pub fn newest(connection: &Connection) -> rusqlite::Result<Option<SignedHead>> {
 
 /// The newest signed heads, the latest first.
 pub fn heads(connection: &Connection, most: usize) -> rusqlite::Result<Vec<SignedHead>> {
-    let mut query = connection.prepare("SELECT size, note FROM log_head ORDER BY size DESC LIMIT ?1")?;
+    let mut query =
+        connection.prepare_cached("SELECT size, note FROM log_head ORDER BY size DESC LIMIT ?1")?;
     let head = |row: &rusqlite::Row<'_>| {
         Ok(SignedHead { size: row.get::<_, i64>(0)?.unsigned_abs(), note: row.get(1)? })
     };

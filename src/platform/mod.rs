@@ -29,4 +29,5 @@ pub mod ledger;
 pub mod log;
 pub mod orders;
 pub mod serve;
+pub mod turns;
 pub mod view;

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, params};
 use tracing::warn;
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId};
 use crate::domain::order::{MOST_WAITING, Order, Ordered};
 use crate::platform::cases::{self, Own};
+use crate::platform::db::Transaction;
 
 /// Writes down an order; it reaches the device with the next receipt. `beds` empty means the whole ward.
 pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) -> rusqlite::Result<()> {

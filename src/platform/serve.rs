@@ -22,6 +22,7 @@ use crate::platform::ingest::Ingest;
 use crate::platform::keys::{KeyError, Keys};
 use crate::platform::ledger;
 use crate::platform::log;
+use crate::platform::turns::Turns;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -34,6 +35,8 @@ pub struct Settings {
     /// Where people look, in the clear: loopback only.
     pub dashboard: String,
     pub grace: Duration,
+    /// Batches of one device a second.
+    pub rate: u32,
 }
 
 /// Why the platform did not start.
@@ -90,7 +93,9 @@ pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Re
 
     let (changes, changed) = watch::channel(0);
     let since = clock.now().wall;
-    let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), keys.receipt.clone(), changes.clone()));
+    let turns = Turns::new(settings.rate);
+    let receipt_key = keys.receipt.clone();
+    let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), receipt_key, changes.clone(), turns));
     let overdue = Overdue { since, grace: settings.grace, log_key: keys.log.clone() };
     let page = Arc::new(Dashboard::new(db.clone(), clock.clone(), keys, changed));
     let sweep = sweep(db, clock, overdue, changes, stopping.clone());

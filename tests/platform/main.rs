@@ -78,6 +78,7 @@ async fn a_box_restored_from_a_snapshot_goes_on_in_a_new_chain_under_a_case() {
             written: Default::default(),
             clock: fixed(),
             backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
+            spacing: Duration::ZERO,
             orders: tokio::sync::mpsc::channel(4).0,
             health: bedcheck::agent::health::Health::new(fixed()),
         };
@@ -225,6 +226,7 @@ async fn the_dashboard_refuses_foreign_names_and_public_addresses() {
         devices: "127.0.0.1:0".into(),
         dashboard: "0.0.0.0:0".into(),
         grace: Duration::ZERO,
+        rate: 1,
     };
     let (_stop, stopping) = supervise::shutdown();
     let error = serve::start(&settings, fixed(), &stopping).await.err().unwrap().to_string();

@@ -50,6 +50,7 @@ async fn live(folder: &Path, url: &str, mut chance: Chance, is_early: bool) -> R
             written: written.clone(),
             clock: Clock::system(),
             backoff: Backoff::new(Duration::from_millis(2), Duration::from_millis(40)),
+            spacing: Duration::ZERO,
             orders: mpsc::channel(4).0,
             health: Health::new(Clock::system()),
         };

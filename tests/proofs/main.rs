@@ -25,6 +25,7 @@ mod disk;
 mod faults;
 mod judge;
 mod kills;
+mod load;
 mod power_cuts;
 mod promises;
 mod real;
@@ -48,6 +49,7 @@ const PROOFS: &[Proof] = &[
     ("crash-points", faults::crash_points),
     ("kills", kills::run),
     ("chaos", chaos::run),
+    ("load", load::run),
 ];
 
 /// What one proof is told.

@@ -182,7 +182,7 @@ impl Drop for World {
     }
 }
 
-fn kill(child: &mut Child) {
+pub fn kill(child: &mut Child) {
     // It may have ended by itself.
     let _ = child.kill();
     let _ = child.wait();
@@ -199,14 +199,14 @@ fn waited_for(child: &mut Child) -> bool {
     false
 }
 
-fn must(at: &Path, arguments: &str) {
+pub fn must(at: &Path, arguments: &str) {
     let output = Command::new(PLATFORM).args(arguments.split_whitespace()).current_dir(at).output().unwrap();
     assert!(output.status.success(), "{arguments}: {output:?}");
 }
 
-fn serve(at: &Path, port: u16) -> Child {
+pub fn serve(at: &Path, port: u16) -> Child {
     Command::new(PLATFORM)
-        .args(["serve", "--dir", "platform", "--dashboard", "127.0.0.1:0", "--devices"])
+        .args(["serve", "--dir", "platform", "--dashboard", "127.0.0.1:0", "--rate", "10000", "--devices"])
         .arg(format!("127.0.0.1:{port}"))
         .current_dir(at)
         .stdin(Stdio::null())
@@ -217,7 +217,7 @@ fn serve(at: &Path, port: u16) -> Child {
 }
 
 /// The port the platform chose.
-fn port(at: &Path) -> u16 {
+pub fn port(at: &Path) -> u16 {
     for _ in 0..MOST_STEPS {
         if let Ok(text) = fs::read(at.join("platform/addresses.json")) {
             let addresses: Value = serde_json::from_slice(&text).unwrap();

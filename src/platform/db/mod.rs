@@ -1,15 +1,23 @@
-//! One SQLite file: WAL, synced in full, one writer at a time, one reader beside it.
+//! One SQLite file: WAL, synced in full, one writer at a time, a few readers beside it.
 //!
 //! A receipt says "this is safe", so nothing is acknowledged that is not on the disk: `synchronous=FULL`.
 
 mod schema;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 
 use crate::base::sqlite;
+pub use crate::base::writer::Transaction;
+use crate::base::writer::Writer;
+
+/// Statements kept prepared for each connection: more than there are.
+const PREPARED: usize = 128;
+
+/// Deliveries ask who is there while pages are drawn.
+const READERS: usize = 3;
 
 /// Why the database failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +33,8 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    writer: Mutex<Connection>,
-    /// Pages are drawn while a batch is written.
-    reader: Mutex<Connection>,
+    writer: Writer,
+    readers: Vec<Mutex<Connection>>,
 }
 
 impl Database {
@@ -37,13 +44,20 @@ impl Database {
     /// [`DatabaseError`], also for a file of a newer version.
     pub fn open(path: &Path) -> Result<Database, DatabaseError> {
         let failed = |cause| DatabaseError { path: path.to_owned(), cause };
-        let writer = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
-        let reader = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
-        reader.pragma_update(None, "query_only", "ON").map_err(failed)?;
+        let connection = || {
+            let connection = sqlite::open(path, &schema::SCHEMA)?;
+            connection.set_prepared_statement_cache_capacity(PREPARED);
+            Ok(connection)
+        };
+        let reader = || {
+            let reader = connection()?;
+            reader.pragma_update(None, "query_only", "ON")?;
+            Ok(Mutex::new(reader))
+        };
         Ok(Database(Arc::new(Inner {
             path: path.to_owned(),
-            writer: Mutex::new(writer),
-            reader: Mutex::new(reader),
+            writer: Writer::new(connection().map_err(failed)?),
+            readers: (0..READERS).map(|_| reader()).collect::<Result<_, _>>().map_err(failed)?,
         })))
     }
 
@@ -55,16 +69,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {
-        // A panic inside `work` rolled its transaction back: the connection is good.
-        let mut connection = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .and_then(|transaction| {
-                let done = work(&transaction)?;
-                transaction.commit()?;
-                Ok(done)
-            })
-            .map_err(|cause| DatabaseError { path: self.0.path.clone(), cause })
+        self.0.writer.write(work).map_err(|cause| DatabaseError { path: self.0.path.clone(), cause })
     }
 
     /// Reads one consistent state.
@@ -72,11 +77,21 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`].
     pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, DatabaseError> {
-        let mut connection = self.0.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        connection
+        self.reader()
             .transaction()
             .and_then(|transaction| work(&transaction))
             .map_err(|cause| DatabaseError { path: self.0.path.clone(), cause })
+    }
+
+    /// A reader nobody uses, else the first one as soon as it is free.
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        // A panic inside a reader's work rolled its transaction back: the connection is good.
+        let free = self.0.readers.iter().find_map(|reader| match reader.try_lock() {
+            Ok(reader) => Some(reader),
+            Err(TryLockError::Poisoned(reader)) => Some(reader.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        free.unwrap_or_else(|| self.0.readers[0].lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
