@@ -24,6 +24,7 @@ use crate::domain::order::Order;
 use crate::domain::patrol::LookId;
 use crate::domain::sighting::{NoSighting, Reason};
 use crate::domain::{Domain, Effect, Finding, Input};
+use crate::store::room::Room;
 use crate::store::{Commit, Gone, JournalError, Keeper};
 use crate::vision::gallery::Gallery;
 use crate::vision::worker::{Answer, Request};
@@ -251,8 +252,10 @@ impl Decide {
             refuses_config: self.health.refuses_config(),
         };
         let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
-        self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;
+        let room =
+            self.keeper.ask(move |journal| journal.commit(vec![commit]).map(|_| journal.room())).await??;
         self.written.notify_one();
+        self.apply(now, Input::Store { is_full: room == Room::Full }).await?;
         self.look_at_cameras(now).await
     }
 

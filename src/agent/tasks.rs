@@ -351,7 +351,8 @@ fn open_journal(
         roster: roster.map_or_else(|| "none".to_owned(), |roster| roster.digest.clone()),
     };
     let signer = identity::signer(&settings.state, &bundle, boot_id(), digests).map_err(Ending::config)?;
-    Ok((Journal::open(&settings.state.join("journal.db"), signer)?, platform))
+    let journal = Journal::open(&settings.state.join("journal.db"), signer)?.within(settings.outbox_bytes);
+    Ok((journal, platform))
 }
 
 /// Opens a camera as configured.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::audit::Answers;
 use crate::wire::case::{self, Claim, Line};
 use crate::wire::event::Event;
-use crate::wire::statement::{Checked, check, covers};
+use crate::wire::statement::{Checked, Cover, check, cover};
 
 /// A statement that is the device's.
 pub struct Link {
@@ -38,10 +38,16 @@ pub fn examine(claim: &Claim, lines: &[Line], answers: &mut Answers) -> Vec<Link
                 continue;
             }
         };
-        if let Some(body) = body
-            && !is_covered(&checked, body, evidence.as_deref())
-        {
-            wrong.push(format!("{place}: 正文或证据与签名不符 · body or evidence is not what was signed"));
+        match body.as_ref().map(|body| covered(&checked, body, evidence.as_deref())) {
+            Some(None) => {
+                wrong
+                    .push(format!("{place}: 正文或证据与签名不符 · body or evidence is not what was signed"));
+            }
+            Some(Some(Cover::NoEvidence)) => answers.attention(
+                title,
+                format!("{place}: 签名的证据不在案卷中 · the evidence that was signed is not in the case"),
+            ),
+            Some(Some(Cover::Whole | Cover::NoBody)) | None => {}
         }
         if let Some(before) = links.last().map(|link| &link.checked) {
             match follows(before, &checked) {
@@ -72,11 +78,9 @@ pub fn examine(claim: &Claim, lines: &[Line], answers: &mut Answers) -> Vec<Link
     links
 }
 
-fn is_covered(checked: &Checked, body: &str, evidence: Option<&str>) -> bool {
-    match evidence.map(|text| STANDARD.decode(text)).transpose() {
-        Ok(evidence) => covers(&checked.statement, body.as_bytes(), evidence.as_deref()),
-        Err(_) => false,
-    }
+fn covered(checked: &Checked, body: &str, evidence: Option<&str>) -> Option<Cover> {
+    let evidence = evidence.map(|text| STANDARD.decode(text)).transpose().ok()?;
+    cover(&checked.statement, body, evidence.as_deref())
 }
 
 /// Whether two neighbouring lines join; `None` where others were left out between them, or a new chain begins.

@@ -21,6 +21,8 @@ pub enum Irregularity {
     CameraTampered { camera: CameraId, tamper: Tamper, beds: Vec<BedId> },
     /// 时钟异常: the wall clock moved by so much beyond what had passed.
     ClockStepped { by_ms: i64 },
+    /// 设备存储已满: no more crops are kept, and of the oldest routine reports only their digests.
+    StoreFull,
     /// 一床多人: several stays claim one bed.
     TwoInBed { bed: BedId, stays: Vec<StayId> },
     /// 一人多床: one person lies in several beds at once.
@@ -73,6 +75,7 @@ impl Irregularity {
         match self {
             Irregularity::CameraTampered { .. } => "camera_tampered",
             Irregularity::ClockStepped { .. } => "clock_stepped",
+            Irregularity::StoreFull => "store_full",
             Irregularity::TwoInBed { .. } => "two_in_bed",
             Irregularity::TwoBeds { .. } => "two_beds",
             Irregularity::TakenBack { .. } => "taken_back",
@@ -85,7 +88,7 @@ impl Irregularity {
     pub fn about(&self) -> (Option<&BedId>, Option<&StayId>, Option<&str>) {
         match self {
             Irregularity::CameraTampered { beds, .. } => (beds.first(), None, None),
-            Irregularity::ClockStepped { .. } => (None, None, None),
+            Irregularity::ClockStepped { .. } | Irregularity::StoreFull => (None, None, None),
             Irregularity::TwoInBed { bed, stays } => (Some(bed), stays.first(), None),
             Irregularity::TwoBeds { masked_name, stays, beds } => {
                 (beds.first(), stays.first(), Some(masked_name))
@@ -221,6 +224,7 @@ impl Irregularity {
         match self {
             Irregularity::CameraTampered { camera, .. } => Some(camera),
             Irregularity::ClockStepped { .. }
+            | Irregularity::StoreFull
             | Irregularity::TwoInBed { .. }
             | Irregularity::TwoBeds { .. }
             | Irregularity::TakenBack { .. }
@@ -231,12 +235,13 @@ impl Irregularity {
 
     /// Whether a belief about the ward says anew whether this is so.
     pub fn is_of_roster(&self) -> bool {
-        self.lasts() && self.camera().is_none()
+        self.lasts() && self.camera().is_none() && *self != Irregularity::StoreFull
     }
 
     fn lasts(&self) -> bool {
         match self {
             Irregularity::CameraTampered { .. }
+            | Irregularity::StoreFull
             | Irregularity::TwoInBed { .. }
             | Irregularity::TwoBeds { .. }
             | Irregularity::InsurerMismatch { .. } => true,

@@ -72,6 +72,8 @@ pub enum Input {
     NotSeen(NoSighting),
     /// What keeps a camera from showing the ward, or that nothing does.
     Camera { camera: CameraId, tamper: Option<Tamper> },
+    /// Whether what is said finds no room on the disk any more.
+    Store { is_full: bool },
     /// The platform wants beds looked at now; the same order twice is one.
     Order(Order),
     /// A deadline came.
@@ -189,6 +191,11 @@ impl Domain {
                 self.patrol.answer(now, failure.look, None, glance, &self.policy);
             }
             Input::Camera { camera, tamper } => self.take_camera(now, &camera, tamper),
+            Input::Store { is_full } => {
+                let current = is_full.then_some(Irregularity::StoreFull);
+                let is_meant = |what: &Irregularity| *what == Irregularity::StoreFull;
+                self.replace_irregular(now, is_meant, current.into_iter().collect());
+            }
             Input::Order(order) => {
                 if !self.done_orders.contains(&order.id) {
                     self.patrol.order(order);

@@ -19,7 +19,7 @@ use crate::platform::orders;
 use crate::wire::batch::{Head, ItemResult, RECEIPT_TYPE, Receipt};
 use crate::wire::dsse::Envelope;
 use crate::wire::event::{Report, RosterSeen};
-use crate::wire::statement::NO_LINK;
+use crate::wire::statement::{Cover, NO_LINK};
 
 /// Everything of one batch in one transaction; `None` when the device was revoked meanwhile.
 pub fn commit(
@@ -145,6 +145,13 @@ fn keep(
     now: Wall,
 ) -> rusqlite::Result<()> {
     let is_new = chain::append(tx, device, item, now)?;
+    if item.cover != Cover::Whole {
+        cases::raise(tx, device, Own::Pruned, now)?;
+        warn!(%device, seq = item.checked.statement.seq, cover = ?item.cover, "A statement came without what it covers.");
+    }
+    if item.cover == Cover::NoBody {
+        return Ok(());
+    }
     let Some(event) = &item.event else {
         cases::raise(tx, device, Own::Unreadable, now)?;
         warn!(%device, seq = item.checked.statement.seq, "A signed body is not understood.");

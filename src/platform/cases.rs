@@ -29,6 +29,8 @@ pub enum Own {
     OrderMissed,
     /// 上报无法解读: signed, and no event that is understood here.
     Unreadable,
+    /// 上报内容缺失: a statement came without its body or evidence; the device had no room, or somebody took it out.
+    Pruned,
 }
 
 impl Own {
@@ -44,6 +46,7 @@ impl Own {
             Own::DrawForged => "draw_forged",
             Own::OrderMissed => "order_missed",
             Own::Unreadable => "unreadable",
+            Own::Pruned => "pruned",
         }
     }
 }

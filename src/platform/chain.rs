@@ -20,7 +20,7 @@ use crate::platform::devices::Registered;
 use crate::platform::log;
 use crate::wire::batch::{Fate, Head, Item};
 use crate::wire::event::{self, Event};
-use crate::wire::statement::{BadStatement, Checked, NO_LINK, check, covers};
+use crate::wire::statement::{BadStatement, Checked, Cover, NO_LINK, check, cover};
 use crate::wire::tree::Logged;
 
 /// Copies kept of one device's contradictions: enough to prove, too few to fill the disk.
@@ -29,6 +29,8 @@ const MOST_QUARANTINED: i64 = 1000;
 /// An item whose signature and cover were checked.
 pub struct Believed {
     pub checked: Checked,
+    /// What of it came along.
+    pub cover: Cover,
     pub envelope: String,
     pub body: String,
     pub evidence: Option<Vec<u8>>,
@@ -65,12 +67,10 @@ pub fn believe(item: Item, device: &DeviceId, registered: &Registered) -> Result
     }
     let evidence =
         item.evidence.map(|text| STANDARD.decode(text)).transpose().map_err(|_| NotTrue::Evidence)?;
-    if !covers(&checked.statement, item.body.as_bytes(), evidence.as_deref()) {
-        return Err(NotTrue::NotCovered);
-    }
+    let cover = cover(&checked.statement, &item.body, evidence.as_deref()).ok_or(NotTrue::NotCovered)?;
     let envelope = serde_json::to_string(&item.envelope).map_err(NotTrue::Envelope)?;
     let event = readable(&item.body, device);
-    Ok(Believed { checked, envelope, body: item.body, evidence, event })
+    Ok(Believed { checked, cover, envelope, body: item.body, evidence, event })
 }
 
 fn readable(body: &str, device: &DeviceId) -> Option<Event> {

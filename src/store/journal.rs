@@ -13,6 +13,7 @@ use crate::base::ids::DeviceId;
 use crate::base::redact::Private;
 use crate::base::sqlite;
 use crate::domain::Memory;
+use crate::store::room::{self, Room, Worth};
 use crate::store::schema;
 use crate::wire::batch::{Head, Item, MOST_BYTES, MOST_ITEMS};
 use crate::wire::dsse::Envelope;
@@ -72,6 +73,8 @@ pub struct Journal {
     connection: Connection,
     path: PathBuf,
     signer: Signer,
+    most_bytes: u64,
+    room: Room,
 }
 
 impl Journal {
@@ -82,7 +85,8 @@ impl Journal {
     pub fn open(path: &Path, signer: Signer) -> Result<Journal, JournalError> {
         let failed = |cause| JournalError::Database { path: path.to_owned(), cause };
         let connection = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
-        let journal = Journal { connection, path: path.to_owned(), signer };
+        let (path, most_bytes) = (path.to_owned(), room::USUAL_BYTES);
+        let journal = Journal { connection, path, signer, most_bytes, room: Room::default() };
         let known: Option<i64> = journal
             .connection
             .query_row("SELECT seq FROM chain", [], |row| row.get(0))
@@ -99,6 +103,17 @@ impl Journal {
         Ok(journal)
     }
 
+    /// With so many bytes of the disk instead of the usual ones.
+    #[must_use]
+    pub fn within(self, most_bytes: u64) -> Journal {
+        Journal { most_bytes, ..self }
+    }
+
+    /// How much room the last commit found.
+    pub fn room(&self) -> Room {
+        self.room
+    }
+
     /// Makes reports durable, all or none: numbered, chained, signed, with evidence and the domain's memory.
     ///
     /// # Errors
@@ -110,7 +125,9 @@ impl Journal {
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(&failed)?;
         let (mut head, anchor) = chain(&transaction).map_err(&failed)?;
-        for commit in commits {
+        for mut commit in commits {
+            // A picture is given up before anything that is said.
+            commit.crop = commit.crop.filter(|_| self.room != Room::Full);
             let row = row(&self.signer, &head, &anchor, commit)?;
             insert(&transaction, &row).map_err(&failed)?;
             head = row.head;
@@ -118,7 +135,9 @@ impl Journal {
         transaction
             .execute("UPDATE chain SET seq = ?1, link = ?2", params![head.seq as i64, head.link])
             .map_err(&failed)?;
+        let room = room::make(&transaction, self.most_bytes).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
+        self.room = room;
         Ok(head)
     }
 
@@ -280,11 +299,13 @@ struct Row {
     body: String,
     evidence: Option<Vec<u8>>,
     made: Wall,
+    worth: Worth,
     memories: Vec<(String, String)>,
 }
 
 fn row(signer: &Signer, before: &Head, anchor: &str, commit: Commit) -> Result<Row, JournalError> {
     let Commit { at, report, crop, remember } = commit;
+    let worth = room::worth(&report);
     let event = Event::new(&signer.device, at.wall, chance(at.wall)?, report);
     let body = serde_json::to_string(&event)?;
     let place = seal::place(&signer.device, &event.id);
@@ -310,13 +331,13 @@ fn row(signer: &Signer, before: &Head, anchor: &str, commit: Commit) -> Result<R
     }
     let envelope = serde_json::to_string(&envelope)?;
     let head = Head { epoch: statement.epoch, seq: statement.seq, link };
-    Ok(Row { head, id: event.id, envelope, body, evidence, made: at.wall, memories })
+    Ok(Row { head, id: event.id, envelope, body, evidence, made: at.wall, worth, memories })
 }
 
 fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
     transaction.execute(
-        "INSERT INTO event (epoch, seq, id, envelope, link, body, evidence, made_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO event (epoch, seq, id, envelope, link, body, evidence, made_ms, worth)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             row.head.epoch,
             row.head.seq as i64,
@@ -325,7 +346,8 @@ fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
             row.head.link,
             row.body,
             row.evidence,
-            row.made.0
+            row.made.0,
+            row.worth as i64,
         ],
     )?;
     for (key, value) in &row.memories {
@@ -407,7 +429,7 @@ mod tests {
         for item in &unsent.items {
             let checked = statement::check(&item.envelope, &key).unwrap();
             assert_eq!(checked.statement.prev, prev);
-            assert!(statement::covers(&checked.statement, item.body.as_bytes(), None));
+            assert_eq!(statement::cover(&checked.statement, &item.body, None), Some(statement::Cover::Whole));
             prev = checked.link;
         }
         assert_eq!(prev, heads[2].link);

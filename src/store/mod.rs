@@ -11,6 +11,7 @@ mod facts;
 mod journal;
 mod keeper;
 mod outbox;
+pub mod room;
 pub mod safe;
 mod schema;
 

@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 1, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 2, tables: TABLES };
 
 const TABLES: &str = "
 CREATE TABLE event (
@@ -15,6 +15,8 @@ CREATE TABLE event (
     evidence  BLOB,
     made_ms   INTEGER NOT NULL,
     acked_ms  INTEGER,
+    worth     INTEGER NOT NULL,             -- `room::Worth`
+    pruned    INTEGER NOT NULL DEFAULT 0,   -- 1: evidence went for want of room, 2: the body too
     PRIMARY KEY (epoch, seq)
 ) STRICT;
 CREATE INDEX event_unsent ON event (seq) WHERE acked_ms IS NULL;

@@ -96,10 +96,30 @@ fn link(payload: &[u8]) -> String {
     hex::encode(digest)
 }
 
-/// Whether the body and the sealed evidence are those the statement speaks of.
-pub fn covers(statement: &Statement, body: &[u8], evidence: Option<&[u8]>) -> bool {
-    let evidence: Vec<String> = evidence.iter().map(|bytes| sha256_hex(bytes)).collect();
-    statement.body_sha256 == sha256_hex(body) && statement.evidence_sha256 == evidence
+/// How much of what a statement covers is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    Whole,
+    /// The body is what was signed, and the evidence is gone.
+    NoEvidence,
+    /// Nothing but digests is left: the body is empty.
+    NoBody,
+}
+
+/// How much of what a statement covers is here; `None` where body or evidence are others than were signed. What is not
+/// there is no lie, only a silence: the platform makes a case of it.
+pub fn cover(statement: &Statement, body: &str, evidence: Option<&[u8]>) -> Option<Cover> {
+    if body.is_empty() {
+        return evidence.is_none().then_some(Cover::NoBody);
+    }
+    if statement.body_sha256 != sha256_hex(body.as_bytes()) {
+        return None;
+    }
+    match evidence {
+        Some(bytes) => (statement.evidence_sha256 == [sha256_hex(bytes)]).then_some(Cover::Whole),
+        None if statement.evidence_sha256.is_empty() => Some(Cover::Whole),
+        None => Some(Cover::NoEvidence),
+    }
 }
 
 #[cfg(test)]
@@ -130,8 +150,15 @@ mod tests {
         let checked = check(&envelope, &key.verifying_key()).unwrap();
         assert_eq!((checked.link.as_str(), checked.statement.seq), (first.as_str(), 1));
         assert_ne!(statement(2, NO_LINK).sign(&key).unwrap().1, first);
-        assert!(covers(&checked.statement, b"body", None));
-        assert!(!covers(&checked.statement, b"body", Some(b"crop")));
-        assert!(!covers(&checked.statement, b"bode", None));
+        let said = &checked.statement;
+        assert_eq!(cover(said, "body", None), Some(Cover::Whole));
+        assert_eq!(cover(said, "body", Some(b"crop")), None);
+        assert_eq!(cover(said, "bode", None), None);
+        assert_eq!(cover(said, "", None), Some(Cover::NoBody));
+        assert_eq!(cover(said, "", Some(b"crop")), None);
+        let shown = Statement { evidence_sha256: vec![sha256_hex(b"crop")], ..said.clone() };
+        assert_eq!(cover(&shown, "body", Some(b"crop")), Some(Cover::Whole));
+        assert_eq!(cover(&shown, "body", None), Some(Cover::NoEvidence));
+        assert_eq!(cover(&shown, "body", Some(b"cro")), None);
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bedcheck::agent::deliver::Deliver;
+use bedcheck::agent::deliver::{Deliver, SPACING};
 use bedcheck::agent::health::Health;
 use bedcheck::base::backoff::Backoff;
 use bedcheck::base::clock::{Clock, Wall};
@@ -28,20 +28,20 @@ type Failed = Box<dyn std::error::Error>;
 /// Longer than a busy machine needs, shorter than the proxy stalls.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// `agent FOLDER URL SEED honest|early`.
+/// `agent FOLDER URL SEED honest|paced|early`: as fast as it goes, as the product, or as no agent may.
 pub fn main(arguments: &[String]) -> Result<(), Failed> {
-    let [folder, url, seed, make] = arguments else { panic!("agent FOLDER URL SEED honest|early") };
+    let [folder, url, seed, make] = arguments else { panic!("agent FOLDER URL SEED honest|paced|early") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(live(Path::new(folder), url, Chance::new(seed.parse()?), make == "early"))
+    runtime.block_on(live(Path::new(folder), url, Chance::new(seed.parse()?), make))
 }
 
-async fn live(folder: &Path, url: &str, mut chance: Chance, is_early: bool) -> Result<(), Failed> {
+async fn live(folder: &Path, url: &str, mut chance: Chance, make: &str) -> Result<(), Failed> {
     let bundle: DeviceBundle = serde_json::from_slice(&fs::read(folder.join("agent/bundle.json"))?)?;
     let keeper = Keeper::start(journal(folder, &bundle)?)?;
     let platform = platform(folder, url, &bundle)?;
     let written = Arc::new(Notify::new());
     let (_stop, stopping) = supervise::shutdown();
-    if is_early {
+    if make == "early" {
         supervise::task("early", early(keeper.clone(), platform));
     } else {
         let deliver = Deliver {
@@ -50,7 +50,7 @@ async fn live(folder: &Path, url: &str, mut chance: Chance, is_early: bool) -> R
             written: written.clone(),
             clock: Clock::system(),
             backoff: Backoff::new(Duration::from_millis(2), Duration::from_millis(40)),
-            spacing: Duration::ZERO,
+            spacing: if make == "paced" { SPACING } else { Duration::ZERO },
             orders: mpsc::channel(4).0,
             health: Health::new(Clock::system()),
         };
@@ -71,7 +71,7 @@ async fn live(folder: &Path, url: &str, mut chance: Chance, is_early: bool) -> R
 }
 
 /// Commits, and says where it all stands.
-fn said(journal: &mut Journal, commits: Vec<Commit>) -> Result<Vec<String>, String> {
+pub fn said(journal: &mut Journal, commits: Vec<Commit>) -> Result<Vec<String>, String> {
     let events = commits.len() as u64;
     let head = journal.commit(commits).map_err(|error| error.to_string())?;
     let rows = journal.rows_after(head.seq - events).map_err(|error| error.to_string())?;
@@ -103,12 +103,19 @@ async fn early(keeper: Keeper, platform: Platform) {
     }
 }
 
-fn journal(folder: &Path, bundle: &DeviceBundle) -> Result<Journal, Failed> {
+pub fn journal(folder: &Path, bundle: &DeviceBundle) -> Result<Journal, Failed> {
     let signer = Signer {
         device: rerun::device(),
         key: rerun::key(),
         boot_id: "b".into(),
-        digests: Digests::default(),
+        // As long as the real ones.
+        digests: Digests {
+            program: "0".repeat(64),
+            runtime: "0".repeat(64),
+            models: "0".repeat(64),
+            policy: "0".repeat(64),
+            roster: "0".repeat(64),
+        },
         evidence_key: bundle.evidence_key.as_slice().try_into()?,
     };
     Ok(Journal::open(&folder.join("agent/journal.db"), signer)?)

@@ -57,7 +57,7 @@ fn worlds(wanted: usize, seed: u64, control: bool) -> Found {
     let mut found = Found::default();
     while found.connections < wanted {
         let connections = (wanted - found.connections).min(OF_A_WORLD);
-        let mut world = World::new(control);
+        let mut world = World::new(if control { "early" } else { "honest" });
         let proxy = Proxy::start(world.port, connections, chance.next());
         world.start_agent(proxy.port, chance.next());
         while proxy.taken.load(Ordering::Relaxed) < connections && world.agent_lives() {

@@ -144,7 +144,8 @@ impl Judge {
         let envelope: Envelope = serde_json::from_str(&row.envelope).map_err(|error| said(&error))?;
         let checked =
             statement::check(&envelope, &rerun::key().verifying_key()).map_err(|error| said(&error))?;
-        if !statement::covers(&checked.statement, row.body.as_bytes(), row.evidence.as_deref()) {
+        let cover = statement::cover(&checked.statement, &row.body, row.evidence.as_deref());
+        if cover != Some(statement::Cover::Whole) {
             return Err(said(&"body or evidence is not what was signed"));
         }
         if (checked.statement.seq, &checked.statement.epoch) != (row.place.seq, &row.place.epoch) {

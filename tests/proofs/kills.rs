@@ -42,7 +42,7 @@ fn cycles(wanted: usize, seed: u64, control: bool) -> Found {
     let mut chance = Chance::new(seed);
     let mut found = Found::default();
     while found.kills < wanted {
-        let mut world = World::new(control);
+        let mut world = World::new(if control { "early" } else { "honest" });
         for _ in 0..(wanted - found.kills).min(OF_A_WORLD) {
             cycle(&mut world, &mut chance, &mut found);
         }

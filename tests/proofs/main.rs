@@ -26,6 +26,7 @@ mod faults;
 mod judge;
 mod kills;
 mod load;
+mod outage;
 mod power_cuts;
 mod promises;
 mod real;
@@ -49,6 +50,7 @@ const PROOFS: &[Proof] = &[
     ("crash-points", faults::crash_points),
     ("kills", kills::run),
     ("chaos", chaos::run),
+    ("outage", outage::run),
     ("load", load::run),
 ];
 

@@ -34,6 +34,7 @@ pub mod wire {
 
 pub mod store {
     pub use super::schema;
+    pub use bedcheck::store::room;
 }
 
 use db::Database;

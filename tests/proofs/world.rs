@@ -32,8 +32,8 @@ pub struct World {
 }
 
 impl World {
-    /// A platform that runs and a device it admitted; `control` makes agents that acknowledge too early.
-    pub fn new(control: bool) -> World {
+    /// A platform that runs and a device it admitted; `make` is what `agent.rs` takes.
+    pub fn new(make: &'static str) -> World {
         let folder = rerun::scratch();
         let at = folder.path();
         fs::create_dir(at.join("agent")).unwrap();
@@ -57,14 +57,7 @@ impl World {
         );
         let platform = serve(at, 0);
         let port = port(at);
-        World {
-            folder,
-            platform,
-            agent: None,
-            port,
-            lives: 0,
-            make: if control { "early" } else { "honest" },
-        }
+        World { folder, platform, agent: None, port, lives: 0, make }
     }
 
     /// Starts the agent, which delivers to `port` of this machine.
@@ -79,6 +72,12 @@ impl World {
             .stdout(said)
             .spawn();
         self.agent = Some(agent.unwrap());
+    }
+
+    /// A life of the agent that this process has lived itself.
+    pub fn has_lived(&mut self, said: &str) {
+        fs::write(self.folder.path().join(format!("said-{}", self.lives)), said).unwrap();
+        self.lives += 1;
     }
 
     /// Until the agent that was started last has said something.

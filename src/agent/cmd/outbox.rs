@@ -125,7 +125,7 @@ fn verify(state: &Path, as_json: bool) -> anyhow::Result<Code> {
     if as_json {
         let chain = |chain: &crate::store::ChainFound| json!({ "epoch": chain.epoch, "first": chain.first, "last": chain.last, "acknowledged": chain.acknowledged });
         say_json(
-            &json!({ "chains": found.chains.iter().map(chain).collect::<Vec<_>>(), "faults": found.faults }),
+            &json!({ "chains": found.chains.iter().map(chain).collect::<Vec<_>>(), "pruned": found.pruned, "faults": found.faults }),
         )?;
     } else {
         let mut table = Table::new();
@@ -135,6 +135,12 @@ fn verify(state: &Path, as_json: bool) -> anyhow::Result<Code> {
             table.add_row(std::iter::once(chain.epoch.clone()).chain(numbers));
         }
         say(table);
+        if found.pruned > 0 {
+            say(format_args!(
+                "{} 条因空间不足只留摘要 · {0} rows gave up body or evidence for want of room; the platform is told",
+                found.pruned
+            ));
+        }
         found.faults.iter().for_each(say);
         say(match found.faults.len() {
             0 => {

@@ -35,6 +35,14 @@ pub const MODELS: Key = key(
     "folder of a face pack; the one that came with the program where this is absent",
 );
 
+pub const OUTBOX_MB: Key = key(
+    "outbox_mb",
+    Kind::Whole { least: 64, most: 65_536 },
+    Need::Default("256"),
+    "本机记录最多占用的磁盘（MiB）；满时先舍弃截图，再舍弃例行记录的正文",
+    "share of the disk (MiB) for what was said and waits: when it is used up pictures go first, then bodies of routine reports",
+);
+
 pub const EVIDENCE: Key = key(
     "evidence",
     Kind::Word(&[

@@ -63,6 +63,7 @@ pub const ROOT: &[Key] = &[
     general::STATE,
     general::MODELS,
     general::EVIDENCE,
+    general::OUTBOX_MB,
     key("ward", Kind::Table(ward::KEYS), Required(""), "病区与名册", "the ward and its roster"),
     key(
         "hl7",

@@ -97,6 +97,8 @@ pub struct Settings {
     pub state: PathBuf,
     pub models: Option<PathBuf>,
     pub evidence: EvidencePolicy,
+    /// The journal's share of the disk.
+    pub outbox_bytes: u64,
     pub ward: WardId,
     /// The whole list, where there is one as a file or a watched folder.
     pub roster: Option<PathBuf>,
@@ -179,6 +181,7 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         state: fields.path("state", base)?,
         models: fields.path("models", base),
         evidence: fields.read("evidence").unwrap_or_default(),
+        outbox_bytes: fields.whole::<u64>("outbox_mb")? * 1024 * 1024,
         ward: ward.read("id")?,
         roster: ward.path("roster", base),
         fmr,

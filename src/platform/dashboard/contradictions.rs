@@ -12,6 +12,10 @@ pub fn claim(l: Lang, what: &Irregularity) -> String {
             camera_claim(l, camera.as_str(), *tamper, beds)
         }
         Irregularity::ClockStepped { by_ms } => clock_claim(l, *by_ms),
+        Irregularity::StoreFull => match l {
+            Lang::Zh => "设备存储份额已满：不再保存截图，最旧的例行记录只留摘要".to_owned(),
+            Lang::En => "The device's share of the disk is used up: no more pictures are kept, and of the oldest routine reports only digests".to_owned(),
+        },
         Irregularity::TwoInBed { bed: in_bed, stays } => {
             let (bed, stays) = (bed(l, in_bed.as_str()), list(l, stays.iter().map(StayId::as_str)));
             match l {

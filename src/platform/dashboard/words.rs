@@ -128,6 +128,8 @@ pub fn kind(name: &str) -> Term {
         "draw_forged" => term("抽签不符", "Draw forged", "mismatch"),
         "order_missed" => term("抽查未执行", "Spot check missed", "notdone"),
         "unreadable" => term("上报无法解读", "Report unreadable", "unclear"),
+        "pruned" => term("上报内容缺失", "Report without its content", "chain"),
+        "store_full" => term("设备存储已满", "Device's storage full", "unclear"),
         // As above.
         _ => term("未知异常", "Unknown exception", "unclear"),
     }
@@ -247,6 +249,11 @@ pub fn next_step(kind: &str) -> Term {
         "insurer_mismatch" => {
             term("与医院核对在院登记与医保登记", "Compare the hospital's and the insurer's registers", "")
         }
+        "pruned" | "store_full" => term(
+            "恢复设备网络；核对其离线时间与存储空间",
+            "Get the device back on line; compare how long it was cut off with the room it has",
+            "",
+        ),
         "order_missed" => term("电话联系病区，改为现场抽查", "Call the ward; check on site instead", ""),
         "silence" | "no_round" => {
             term("联系医院信息科，检查供电与网络", "Call the hospital's IT: power and network", "")

@@ -85,7 +85,7 @@ fn registered() -> Registered {
     }
 }
 
-fn admit(tx: &rusqlite::Transaction<'_>) -> rusqlite::Result<()> {
+fn admit(tx: &bedcheck::platform::db::Transaction<'_>) -> rusqlite::Result<()> {
     let statement_key = sha256_hex(key().verifying_key().as_bytes());
     let logged = log::append(tx, &Logged::Admitted { device: device(), statement_key, at: NOW })?;
     tx.execute(
