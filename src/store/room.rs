@@ -153,11 +153,11 @@ mod tests {
         };
         let said = Commit { report: Report::Hello(hello), ..beat(0, 20_000) };
         journal.commit(vec![said]).unwrap();
-        for at in 1..40 {
+        for at in 1..30 {
             journal.commit(vec![beat(at, 20_000)]).unwrap();
         }
-        assert_eq!((journal.room(), kept(folder.path())), (Room::Enough, (40, 40, 40)));
-        for at in 40..60 {
+        assert_eq!((journal.room(), kept(folder.path())), (Room::Enough, (30, 30, 30)));
+        for at in 30..60 {
             journal.commit(vec![beat(at, 20_000)]).unwrap();
         }
         let (rows, pictures, bodies) = kept(folder.path());

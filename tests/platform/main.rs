@@ -21,6 +21,7 @@ use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 mod case;
 mod parcel;
 mod strangers;
+mod tamper;
 mod world;
 
 use world::*;
@@ -160,7 +161,7 @@ async fn what_was_changed_on_the_box_is_refused_and_becomes_a_case() {
     assert_ne!(body[2].body, items[2].body);
     assert_eq!(refused(uplink.deliver(body).await), 400);
     let mut evidence = items.clone();
-    evidence[2].evidence = None;
+    evidence[2].evidence = Some("AAAA".to_owned());
     assert_eq!(refused(uplink.deliver(evidence).await), 400);
     let mut payload = items.clone();
     payload[0].envelope.payload[20] ^= 1;
