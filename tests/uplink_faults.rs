@@ -92,6 +92,7 @@ fn receipt(device: &str, key: &SigningKey) -> String {
         results: vec![],
         orders: vec![],
         log_head: None,
+        evidence_key: None,
     };
     let receipt = Envelope::sign(key, RECEIPT_TYPE, serde_json::to_vec(&receipt).unwrap());
     serde_json::to_string(&Answer { receipt }).unwrap()

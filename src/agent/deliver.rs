@@ -112,6 +112,11 @@ impl Deliver {
         let head = receipt.head.clone();
         let at = self.clock.now().wall;
         let ours = self.keeper.ask(move |journal| journal.acknowledge(&head, &digest, at)).await??;
+        let key =
+            receipt.evidence_key.as_ref().and_then(|key| <[u8; 32]>::try_from(hex::decode(key).ok()?).ok());
+        if let Some(key) = key {
+            self.keeper.ask(move |journal| journal.seal_to(key)).await??;
+        }
         let head = receipt.head;
         let has = |fate| receipt.results.iter().any(|result| result.fate == fate);
         let is_behind = has(Fate::OutOfOrder);

@@ -134,9 +134,9 @@ fn compare(claim: &Claim, links: &[Link], entries: &[Logged], answers: &mut Answ
         ),
     }
     for entry in entries {
-        if let Logged::Opened { event, opened, at, .. } = entry {
+        if let Logged::Opened { event, opened, at, by, .. } = entry {
             let how = if *opened { "已打开 opened" } else { "未能打开 did not open" };
-            answers.good("证据 evidence", format!("{at} {how}: {event}"));
+            answers.good("证据 evidence", format!("{at} {how}: {event}, {}", by.join(" + ")));
         }
     }
 }

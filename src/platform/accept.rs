@@ -59,7 +59,16 @@ pub fn commit(
     let head = head_of(tx, device, epoch.unwrap_or_default())?;
     let orders = orders::open(tx, device, now)?;
     let log_head = log::newest(tx)?.map(|head| head.note);
-    Ok(Some(Receipt { v: 1, device: device.clone(), head, received: now, results, orders, log_head }))
+    Ok(Some(Receipt {
+        v: 1,
+        device: device.clone(),
+        head,
+        received: now,
+        results,
+        orders,
+        log_head,
+        evidence_key: None,
+    }))
 }
 
 /// Signs a receipt and keeps it: what a later statement is anchored in must be found again.

@@ -14,8 +14,10 @@ use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::ids::{BedId, DeviceId};
 use crate::base::{logging, supervise};
 use crate::domain::order::Order;
+use crate::platform::cmd_people::{self, EvidenceCommand, PersonCommand};
 use crate::platform::db::Database;
 use crate::platform::devices::{self, Admission};
+use crate::platform::ingest::Answering;
 use crate::platform::keys::{self, KeyError, Keys};
 use crate::platform::serve::{self, ServeError, Settings};
 use crate::platform::turns::USUAL_RATE;
@@ -47,6 +49,12 @@ enum Command {
     /// Admit, list and shut out devices.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// People who may open evidence, two at a time.
+    #[command(subcommand)]
+    Person(PersonCommand),
+    /// The key evidence is sealed to.
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Order a spot check (抽查) of beds now; it reaches the device with its next report.
     Order {
         #[arg(long)]
@@ -170,7 +178,7 @@ fn complain(error: &anyhow::Error) {
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a subcommand")]
-fn say(text: impl std::fmt::Display) {
+pub fn say(text: impl std::fmt::Display) {
     println!("{text}");
 }
 
@@ -183,6 +191,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Device(DeviceCommand::List { dir, json }) => list(&dir, json),
         Command::Device(DeviceCommand::Revoke { dir, device }) => revoke(&dir, device, now),
+        Command::Person(command) => cmd_people::person(command, now),
+        Command::Evidence(command) => cmd_people::evidence(command),
         Command::Order { dir, device, beds, within } => order(&dir, device, &beds, now.plus(within), now),
         Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
@@ -281,7 +291,7 @@ fn take_file(dir: &Path, file: &Path, receipts: &Path, now: Wall) -> anyhow::Res
     let keys = Keys::read(dir).map_err(key_ending)?;
     let db = serve::open_database(dir).map_err(serve_ending)?;
     let bytes = read_at_most(file, parcel::MOST_BYTES)?;
-    let taken = ingest::take_parcel(&db, &keys.receipt, &bytes, now)
+    let taken = ingest::take_parcel(&db, &Answering::of(&keys), &bytes, now)
         .with_context(|| format!("{} is refused", file.display()))?;
     let mut lines = Vec::new();
     for receipt in &taken {
@@ -337,11 +347,11 @@ fn run_server(settings: &Settings) -> anyhow::Result<()> {
     })
 }
 
-fn key_ending(error: KeyError) -> anyhow::Error {
+pub fn key_ending(error: KeyError) -> anyhow::Error {
     Ending::config(error).into()
 }
 
-fn serve_ending(error: ServeError) -> anyhow::Error {
+pub fn serve_ending(error: ServeError) -> anyhow::Error {
     match error {
         ServeError::Keys(_) | ServeError::NoDatabase(_) | ServeError::NotLoopback(_) | ServeError::Tls(_) => {
             Ending::config(error).into()

@@ -22,8 +22,9 @@ use crate::platform::cases::{self, Own};
 use crate::platform::chain;
 use crate::platform::db::{Database, DatabaseError};
 use crate::platform::devices::{self, Registered};
+use crate::platform::keys::Keys;
 use crate::platform::turns::{NotYet, Turns};
-use crate::wire::batch::{Answer, Batch, Item, MOST_BYTES, MOST_ITEMS, Problem};
+use crate::wire::batch::{Answer, Batch, Item, MOST_BYTES, MOST_ITEMS, Problem, Receipt};
 use crate::wire::dsse::Envelope;
 use crate::wire::parcel::{self, BadParcel};
 
@@ -41,12 +42,27 @@ const BODY_WAIT: Duration = Duration::from_secs(30);
 pub struct Ingest {
     pub db: Database,
     pub clock: Clock,
-    pub receipt_key: SigningKey,
+    pub answering: Answering,
     /// Counts changes, for the live page.
     pub changes: watch::Sender<u64>,
     held: Arc<Semaphore>,
     workers: Arc<Semaphore>,
     turns: Arc<Turns>,
+}
+
+/// What a receipt is made with.
+#[derive(Clone)]
+pub struct Answering {
+    pub receipt_key: SigningKey,
+    /// What evidence shall be sealed to.
+    pub evidence_key: [u8; 32],
+}
+
+impl Answering {
+    /// Of the platform's present keys.
+    pub fn of(keys: &Keys) -> Answering {
+        Answering { receipt_key: keys.receipt.clone(), evidence_key: keys.evidence_public }
+    }
 }
 
 /// Why a batch is refused; the peer gets a short sentence, the log the rest.
@@ -133,13 +149,13 @@ impl Ingest {
     pub fn new(
         db: Database,
         clock: Clock,
-        receipt_key: SigningKey,
+        answering: Answering,
         changes: watch::Sender<u64>,
         turns: Arc<Turns>,
     ) -> Ingest {
         let held = Arc::new(Semaphore::new(MOST_HELD_KIB));
         let workers = Arc::new(Semaphore::new(MOST_AT_WORK));
-        Ingest { db, clock, receipt_key, changes, held, workers, turns }
+        Ingest { db, clock, answering, changes, held, workers, turns }
     }
 
     /// The routes of the device port.
@@ -232,7 +248,7 @@ fn take_batch(
     if batch.items.len() > MOST_ITEMS {
         return Err(Refusal::TooLarge);
     }
-    let taken = take_items(&ingest.db, &ingest.receipt_key, device, &registered, batch.items, now);
+    let taken = take_items(&ingest.db, &ingest.answering, device, &registered, batch.items, now);
     ingest.changes.send_modify(|count| *count += 1);
     Ok(Answer { receipt: taken? })
 }
@@ -240,7 +256,7 @@ fn take_batch(
 /// Believes and commits consecutive items; the signed receipt. One that is not true becomes a case.
 fn take_items(
     db: &Database,
-    receipt_key: &SigningKey,
+    answering: &Answering,
     device: &DeviceId,
     registered: &Registered,
     items: Vec<Item>,
@@ -258,8 +274,9 @@ fn take_items(
         }
     }
     let receipt = db.write(|tx| {
-        let receipt = accept::commit(tx, device, &believed, now)?;
-        receipt.map(|receipt| accept::sign(tx, &receipt, receipt_key)).transpose()
+        let Some(receipt) = accept::commit(tx, device, &believed, now)? else { return Ok(None) };
+        let evidence_key = Some(hex::encode(answering.evidence_key));
+        accept::sign(tx, &Receipt { evidence_key, ..receipt }, &answering.receipt_key).map(Some)
     })?;
     receipt.ok_or(Refusal::NotAdmitted)
 }
@@ -270,7 +287,7 @@ fn take_items(
 /// Why the parcel or an item of it is refused; what came before in it was taken.
 pub fn take_parcel(
     db: &Database,
-    receipt_key: &SigningKey,
+    answering: &Answering,
     file: &[u8],
     now: Wall,
 ) -> Result<Vec<Envelope>, Refusal> {
@@ -286,7 +303,7 @@ pub fn take_parcel(
         if items.is_empty() {
             return Ok(receipts);
         }
-        receipts.push(take_items(db, receipt_key, &device, &registered, items, now)?);
+        receipts.push(take_items(db, answering, &device, &registered, items, now)?);
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `server.pem`, `server.key` | the device port's certificate |
 //! | `receipt.key` | Ed25519 seed: signs receipts |
 //! | `log.key` | Ed25519 seed: signs the heads of the log |
-//! | `evidence.key` | X25519, private then public: opens evidence |
+//! | `evidence.key` | X25519, pairs of private and public, the newest first: opens evidence |
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,8 +65,8 @@ pub struct Keys {
     pub receipt: SigningKey,
     /// Signs the heads of the log.
     pub log: SigningKey,
-    /// Opens evidence.
-    pub evidence_private: [u8; 32],
+    /// Open evidence: the present key first, then those before it.
+    pub evidence_private: Vec<[u8; 32]>,
     pub evidence_public: [u8; 32],
 }
 
@@ -97,6 +97,22 @@ pub fn init(dir: &Path, hosts: &[String], now: Wall) -> Result<(), KeyError> {
     write_owner_only(&dir.join("ca.key"), ca_key.serialize_pem().as_bytes())?;
     write_owner_only(&dir.join("ca.pem"), ca.pem().as_bytes())?;
     Ok(())
+}
+
+/// Makes a new key for evidence; the old ones stay to open what was sealed to them. Devices learn of it with the next
+/// receipt after the platform has started again.
+///
+/// # Errors
+/// [`KeyError::Incomplete`], [`KeyError::File`].
+pub fn rotate_evidence(dir: &Path) -> Result<(), KeyError> {
+    let path = dir.join("evidence.key");
+    let old = read_at_most(&path, MOST_BYTES).map_err(|cause| KeyError::Incomplete {
+        dir: dir.to_owned(),
+        path: path.clone(),
+        cause,
+    })?;
+    let (private, public) = seal::key_pair();
+    Ok(write_owner_only(&path, &[private.as_slice(), public.as_slice(), old.as_slice()].concat())?)
 }
 
 fn authority(now: Wall) -> Result<CertificateParams, KeyError> {
@@ -152,8 +168,14 @@ impl Keys {
             <[u8; 32]>::try_from(bytes).map_err(|_| KeyError::Length(dir.join(name)))
         };
         let evidence = bytes("evidence.key")?;
-        let (private, public) =
-            evidence.split_at_checked(32).ok_or_else(|| KeyError::Length(dir.join("evidence.key")))?;
+        let mut pairs = Vec::new();
+        for pair in evidence.chunks(64) {
+            let (private, public) =
+                pair.split_at_checked(32).ok_or_else(|| KeyError::Length(dir.join("evidence.key")))?;
+            pairs.push((key(private, "evidence.key")?, key(public, "evidence.key")?));
+        }
+        let (_, evidence_public) =
+            *pairs.first().ok_or_else(|| KeyError::Length(dir.join("evidence.key")))?;
         Ok(Keys {
             ca_pem: text("ca.pem")?,
             ca_key_pem: text("ca.key")?,
@@ -161,8 +183,8 @@ impl Keys {
             server_key_pem: text("server.key")?,
             receipt: SigningKey::from_bytes(&key(&bytes("receipt.key")?, "receipt.key")?),
             log: SigningKey::from_bytes(&key(&bytes("log.key")?, "log.key")?),
-            evidence_private: key(private, "evidence.key")?,
-            evidence_public: key(public, "evidence.key")?,
+            evidence_private: pairs.into_iter().map(|(private, _)| private).collect(),
+            evidence_public,
         })
     }
 
@@ -253,6 +275,19 @@ mod tests {
         let before = std::fs::read(folder.path().join("ca.pem")).unwrap();
         assert!(matches!(init(folder.path(), &[], Wall(0)), Err(KeyError::Exists(_))));
         assert_eq!(std::fs::read(folder.path().join("ca.pem")).unwrap(), before);
+    }
+
+    #[test]
+    fn a_new_evidence_key_comes_first_and_the_old_one_still_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        init(folder.path(), &[], Wall(0)).unwrap();
+        let before = Keys::read(folder.path()).unwrap();
+        rotate_evidence(folder.path()).unwrap();
+        let after = Keys::read(folder.path()).unwrap();
+        assert_ne!(after.evidence_public, before.evidence_public);
+        assert_eq!(after.evidence_private[1..], before.evidence_private);
+        let sealed = seal::seal(&after.evidence_public, b"p", b"crop").unwrap();
+        assert!(seal::open(&after.evidence_private[0], b"p", &sealed).is_ok());
     }
 
     #[test]

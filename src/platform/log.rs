@@ -166,7 +166,14 @@ mod tests {
 
     fn opened(number: u64) -> Logged {
         let device = crate::base::ids::DeviceId::new("d").unwrap();
-        Logged::Opened { device, event: number.to_string(), opened: true, at: Wall(0) }
+        Logged::Opened {
+            device,
+            event: number.to_string(),
+            opened: true,
+            at: Wall(0),
+            by: Vec::new(),
+            reason_sha256: None,
+        }
     }
 
     #[test]

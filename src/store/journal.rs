@@ -3,58 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tracing::info;
 
-use crate::base::clock::{Now, Wall};
-use crate::base::files::sha256_hex;
-use crate::base::ids::DeviceId;
-use crate::base::redact::Private;
+use crate::base::clock::Wall;
 use crate::base::sqlite;
 use crate::domain::Memory;
-use crate::store::room::{self, Room, Worth};
+use crate::store::room::{self, Room};
+pub use crate::store::row::{Commit, JournalError, Signer};
+use crate::store::row::{insert, new_epoch, row};
 use crate::store::schema;
 use crate::wire::batch::{Head, Item, MOST_BYTES, MOST_ITEMS};
 use crate::wire::dsse::Envelope;
-use crate::wire::event::{Chance, Event, Report};
-use crate::wire::seal;
-use crate::wire::statement::{Digests, NO_LINK, Statement};
+use crate::wire::statement::{NO_LINK, Statement};
 
 /// Acknowledged rows are kept this long, so that a platform restored from a backup can be fed again.
 const KEEP_ACKED: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Why the journal failed. The agent ends then: findings must not be lost in silence.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    #[error("the journal {path} failed: {cause}; check the disk's space and permissions")]
-    Database { path: PathBuf, cause: rusqlite::Error },
-    #[error("a statement cannot be encoded: {0}")]
-    Encode(#[from] serde_json::Error),
-    #[error("the operating system gives no random numbers: {0}")]
-    Random(getrandom::Error),
-    #[error(transparent)]
-    Seal(#[from] seal::SealError),
-}
-
-/// Who signs, on what.
-pub struct Signer {
-    pub device: DeviceId,
-    pub key: SigningKey,
-    pub boot_id: String,
-    pub digests: Digests,
-    /// The platform's public key for evidence.
-    pub evidence_key: [u8; 32],
-}
-
-/// One report to be made durable.
-pub struct Commit {
-    pub at: Now,
-    pub report: Report,
-    /// The crop, in the clear: it is sealed before it touches the disk.
-    pub crop: Option<Private<Vec<u8>>>,
-    pub remember: Vec<Memory>,
-}
 
 /// Rows the platform has not acknowledged, oldest first.
 pub struct Unsent {
@@ -86,7 +50,7 @@ impl Journal {
         let failed = |cause| JournalError::Database { path: path.to_owned(), cause };
         let connection = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
         let (path, most_bytes) = (path.to_owned(), room::USUAL_BYTES);
-        let journal = Journal { connection, path, signer, most_bytes, room: Room::default() };
+        let mut journal = Journal { connection, path, signer, most_bytes, room: Room::default() };
         let known: Option<i64> = journal
             .connection
             .query_row("SELECT seq FROM chain", [], |row| row.get(0))
@@ -97,10 +61,32 @@ impl Journal {
             info!(%epoch, "A new chain begins.");
             journal
                 .connection
-                .execute("INSERT INTO chain VALUES (1, ?1, 0, ?2, ?2)", params![epoch, NO_LINK])
+                .execute("INSERT INTO chain VALUES (1, ?1, 0, ?2, ?2, NULL)", params![epoch, NO_LINK])
                 .map_err(failed)?;
         }
+        let key: Option<Vec<u8>> = journal
+            .connection
+            .query_row("SELECT evidence_key FROM chain", [], |row| row.get(0))
+            .map_err(failed)?;
+        if let Some(key) = key.and_then(|key| key.try_into().ok()) {
+            journal.signer.evidence_key = key;
+        }
         Ok(journal)
+    }
+
+    /// Seals evidence to another key of the platform's from now on.
+    ///
+    /// # Errors
+    /// [`JournalError::Database`].
+    pub fn seal_to(&mut self, key: [u8; 32]) -> Result<(), JournalError> {
+        if self.signer.evidence_key != key {
+            self.connection
+                .execute("UPDATE chain SET evidence_key = ?1", [key])
+                .map_err(database(&self.path))?;
+            self.signer.evidence_key = key;
+            info!("The platform has a new key for evidence.");
+        }
+        Ok(())
     }
 
     /// With so many bytes of the disk instead of the usual ones.
@@ -291,74 +277,6 @@ fn database(path: &Path) -> impl Fn(rusqlite::Error) -> JournalError {
     move |cause| JournalError::Database { path: path.clone(), cause }
 }
 
-/// One report, ready for the disk.
-struct Row {
-    head: Head,
-    id: String,
-    envelope: String,
-    body: String,
-    evidence: Option<Vec<u8>>,
-    made: Wall,
-    worth: Worth,
-    memories: Vec<(String, String)>,
-}
-
-fn row(signer: &Signer, before: &Head, anchor: &str, commit: Commit) -> Result<Row, JournalError> {
-    let Commit { at, report, crop, remember } = commit;
-    let worth = room::worth(&report);
-    let event = Event::new(&signer.device, at.wall, chance(at.wall)?, report);
-    let body = serde_json::to_string(&event)?;
-    let place = seal::place(&signer.device, &event.id);
-    let evidence = crop.map(|crop| seal::seal(&signer.evidence_key, &place, crop.reveal())).transpose()?;
-    let statement = Statement {
-        v: 1,
-        device: signer.device.clone(),
-        epoch: before.epoch.clone(),
-        seq: before.seq + 1,
-        prev: before.link.clone(),
-        body_sha256: sha256_hex(body.as_bytes()),
-        evidence_sha256: evidence.iter().map(|bytes| sha256_hex(bytes)).collect(),
-        t_wall: at.wall,
-        t_boot: at.boot,
-        boot_id: signer.boot_id.clone(),
-        anchor: anchor.to_owned(),
-        digests: signer.digests.clone(),
-    };
-    let (envelope, link) = statement.sign(&signer.key)?;
-    let mut memories = Vec::with_capacity(remember.len());
-    for memory in &remember {
-        memories.push((memory.key(), serde_json::to_string(memory)?));
-    }
-    let envelope = serde_json::to_string(&envelope)?;
-    let head = Head { epoch: statement.epoch, seq: statement.seq, link };
-    Ok(Row { head, id: event.id, envelope, body, evidence, made: at.wall, worth, memories })
-}
-
-fn insert(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
-    transaction.execute(
-        "INSERT INTO event (epoch, seq, id, envelope, link, body, evidence, made_ms, worth)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        params![
-            row.head.epoch,
-            row.head.seq as i64,
-            row.id,
-            row.envelope,
-            row.head.link,
-            row.body,
-            row.evidence,
-            row.made.0,
-            row.worth as i64,
-        ],
-    )?;
-    for (key, value) in &row.memories {
-        transaction.execute(
-            "INSERT INTO memory VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-            params![key, value],
-        )?;
-    }
-    Ok(())
-}
-
 fn chain(transaction: &Transaction<'_>) -> rusqlite::Result<(Head, String)> {
     transaction.query_row("SELECT epoch, seq, link, anchor FROM chain", [], |row| {
         let head = Head { epoch: row.get(0)?, seq: row.get::<_, i64>(1)? as u64, link: row.get(2)? };
@@ -378,27 +296,19 @@ fn item(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Item, Head)> {
     Ok((Item { envelope, body: row.get(1)?, evidence }, head))
 }
 
-fn chance(at: Wall) -> Result<Chance, JournalError> {
-    let milliseconds = u64::try_from(at.0).unwrap_or(0);
-    let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &random::<10>()?).into_uuid();
-    Ok(Chance { id, salt: random::<16>()? })
-}
-
-fn new_epoch() -> Result<String, JournalError> {
-    Ok(uuid::Uuid::from_bytes(random::<16>()?).simple().to_string())
-}
-
-fn random<const N: usize>() -> Result<[u8; N], JournalError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(JournalError::Random)?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::SigningKey;
+
     use super::*;
+    use crate::base::clock::Now;
+    use crate::base::ids::DeviceId;
+    use crate::base::redact::Private;
     use crate::wire::event::Beat;
+    use crate::wire::event::Report;
+    use crate::wire::seal;
     use crate::wire::statement;
+    use crate::wire::statement::Digests;
 
     fn journal(folder: &Path) -> Journal {
         let signer = Signer {

@@ -12,11 +12,13 @@ mod journal;
 mod keeper;
 mod outbox;
 pub mod room;
+pub mod row;
 pub mod safe;
 mod schema;
 
 pub use enrolled::{Enrolled, EnrolledError, TemplateStore};
 pub use facts::{FactLog, FactLogError};
-pub use journal::{Commit, Journal, JournalError, Pending, Signer, Unsent};
+pub use journal::{Journal, Pending, Unsent};
 pub use keeper::{Gone, Keeper};
 pub use outbox::{ChainFound, Outbox, Said, Verified};
+pub use row::{Commit, JournalError, Signer};

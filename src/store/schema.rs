@@ -25,7 +25,8 @@ CREATE TABLE chain (
     epoch  TEXT    NOT NULL,
     seq    INTEGER NOT NULL,
     link   TEXT    NOT NULL,
-    anchor TEXT    NOT NULL
+    anchor TEXT    NOT NULL,
+    evidence_key BLOB                       -- where the platform has changed it since enrolment
 ) STRICT;
 CREATE TABLE memory (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE template (

@@ -48,6 +48,9 @@ pub struct Receipt {
     /// The newest signed head of the platform's log. Through the anchor of the next statement every device witnesses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_head: Option<String>,
+    /// X25519 public key evidence is sealed to from now on, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_key: Option<String>,
 }
 
 /// The last link of a device that is safe on the platform's disk.

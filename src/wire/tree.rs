@@ -22,8 +22,17 @@ pub enum Logged {
     Admitted { device: DeviceId, statement_key: String, at: Wall },
     /// A statement became part of a device's chain.
     Link { device: DeviceId, epoch: String, seq: u64, link: String, at: Wall },
-    /// Evidence was opened, or did not open.
-    Opened { device: DeviceId, event: String, opened: bool, at: Wall },
+    /// Evidence was opened, or did not open: by whom, and SHA-256 of the reason they gave.
+    Opened {
+        device: DeviceId,
+        event: String,
+        opened: bool,
+        at: Wall,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        by: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason_sha256: Option<String>,
+    },
 }
 
 /// Hash of an entry's text.

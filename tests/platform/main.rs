@@ -205,16 +205,22 @@ async fn evidence_opens_only_through_the_dashboard_and_every_opening_is_written_
     device.uplink().deliver(story(&mut device.journal())).await.unwrap();
     let rows = world.json("/api/v1/rows").await;
     let path = rows["rows"][0]["evidence"].as_str().unwrap().to_owned();
-    let (status, head, body) = world.ask(&path, None).await;
-    assert_eq!((status, body.as_slice()), (200, CROP));
-    assert!(head.contains("image/jpeg") && head.contains("no-store"), "{head}");
+    let count = |what: &'static str| {
+        world
+            .db()
+            .read(|db| db.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get::<_, i64>(0)))
+    };
+    let wrong = [("name", "王五"), ("passphrase", "guessed"), ("reason", "核对投诉")];
+    assert_eq!(world.post(&format!("{path}/ask"), &wrong).await.0, 403);
+    assert_eq!((count("viewing").unwrap(), count("opened").unwrap()), (0, 0));
+    let picture = bedcheck::base::picture::decode(&world.open_evidence(&path).await).unwrap();
+    let sent = bedcheck::base::picture::decode(&crop()).unwrap();
+    assert_eq!((picture.width(), picture.height()), (sent.width(), sent.height()));
+    let off = picture.rgb().iter().zip(sent.rgb()).filter(|(a, b)| a.abs_diff(**b) > 30).count();
+    assert!(off > 500, "the picture carries no mark: {off} values differ");
     assert_eq!(world.ask("/evidence/ward-3a/none", None).await.0, 404);
     assert_eq!(world.ask(&path, Some("evil.example")).await.0, 421);
-    let opened: i64 = world
-        .db()
-        .read(|db| db.query_row("SELECT count(*) FROM opened WHERE opened = 1", [], |row| row.get(0)))
-        .unwrap();
-    assert_eq!(opened, 1);
+    assert_eq!(count("opened WHERE opened = 1").unwrap(), 1);
     world.end().await;
 }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use bedcheck::base::clock::{Clock, Now, Wall};
+use bedcheck::base::frame::Picture;
 use bedcheck::base::ids::{BedId, DeviceId, StayId, WardId};
+use bedcheck::base::picture::encode_jpeg;
 use bedcheck::base::redact::Private;
 use bedcheck::base::supervise::{self, Stop};
 use bedcheck::domain::Finding;
@@ -16,6 +18,7 @@ use bedcheck::net::tls::Identity;
 use bedcheck::platform::db::Database;
 use bedcheck::platform::devices::{self, Admission};
 use bedcheck::platform::keys::{self, Keys};
+use bedcheck::platform::people;
 use bedcheck::platform::serve::{self, Running, Settings};
 use bedcheck::store::{Commit, Journal, Signer};
 use bedcheck::uplink::{Platform, UplinkError};
@@ -29,7 +32,12 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub const NOW: Wall = Wall(1_790_000_000_000);
-pub const CROP: &[u8] = b"\xff\xd8\xff\xe0 a face\xff\xd9";
+
+/// A crop as a camera gives it, less what it shows.
+pub fn crop() -> Vec<u8> {
+    let shades = (0..160 * 120 * 3).map(|at| (at % 251) as u8).collect();
+    encode_jpeg(&Picture::new(160, 120, shades).unwrap(), 80).unwrap()
+}
 
 /// A platform that listens, and the folder it lives in.
 pub struct World {
@@ -74,13 +82,40 @@ impl World {
         let host = host.map_or_else(|| address.to_string(), str::to_owned);
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let status = head[9..12].parse().unwrap();
-        (status, head, answer[end + 4..].to_vec())
+        exchange(&mut stream, &request).await
+    }
+
+    /// A form, as the browser sends it.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String, Vec<u8>) {
+        let address = self.running().dashboard;
+        let mut form = reqwest::Url::parse("http://form").unwrap();
+        form.query_pairs_mut().extend_pairs(fields);
+        let form = form.query().unwrap();
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
+            form.len()
+        );
+        exchange(&mut stream, &request).await
+    }
+
+    /// Two people open the evidence of an event; the picture.
+    pub async fn open_evidence(&self, path: &str) -> Vec<u8> {
+        let db = self.db();
+        let add = |name: &str| people::add(&db, name, NOW).unwrap();
+        let (first, second) = (add("王五"), add("李四"));
+        let asked = [("name", "王五"), ("passphrase", &first), ("reason", "核对投诉")];
+        assert_eq!(self.post(&format!("{path}/ask"), &asked).await.0, 303);
+        let page = String::from_utf8(self.ask(path, None).await.2).unwrap();
+        let asked = between(&page, "name=\"asked\" value=\"", "\"");
+        let approved = [("name", "李四"), ("passphrase", &second), ("asked", &asked)];
+        let (status, _, page) = self.post(&format!("{path}/approve"), &approved).await;
+        let page = String::from_utf8(page).unwrap();
+        assert_eq!(status, 200, "{page}");
+        let (status, head, picture) = self.ask(&between(&page, "<img src=\"", "\""), None).await;
+        assert!(status == 200 && head.contains("image/jpeg") && head.contains("no-store"), "{head}");
+        picture
     }
 
     pub async fn json(&self, path: &str) -> Value {
@@ -93,6 +128,21 @@ impl World {
         self.stop.fire();
         self.running.take().unwrap().ended().await;
     }
+}
+
+async fn exchange(stream: &mut tokio::net::TcpStream, request: &str) -> (u16, String, Vec<u8>) {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head[9..12].parse().unwrap();
+    (status, head, answer[end + 4..].to_vec())
+}
+
+fn between(text: &str, from: &str, to: &str) -> String {
+    let rest = text.split_once(from).unwrap_or_else(|| panic!("{from} is not in {text}")).1;
+    rest.split_once(to).unwrap().0.to_owned()
 }
 
 pub fn fixed() -> Clock {
@@ -216,7 +266,7 @@ pub fn check(verdict: Verdict) -> Commit {
         life: None,
         synthetic: true,
     })));
-    commit.crop = Some(Private::new(CROP.to_vec()));
+    commit.crop = Some(Private::new(crop()));
     commit
 }
 

@@ -34,7 +34,7 @@ pub mod wire {
 
 pub mod store {
     pub use super::schema;
-    pub use bedcheck::store::room;
+    pub use bedcheck::store::{room, row};
 }
 
 use db::Database;

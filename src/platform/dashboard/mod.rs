@@ -10,16 +10,17 @@ mod contradictions;
 mod evidence;
 mod page;
 mod pages;
+mod watermark;
 mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::watch;
 use tracing::error;
 
@@ -30,7 +31,10 @@ use crate::platform::export::ExportError;
 use crate::platform::keys::Keys;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// A name, a passphrase and a reason.
+const MOST_FORM: usize = 16 * 1024;
 
 /// What the pages are drawn from.
 pub struct Dashboard {
@@ -58,7 +62,11 @@ impl Dashboard {
             .route("/api/v1/exceptions", get(api::exceptions))
             .route("/api/v1/devices", get(api::devices))
             .route("/api/v1/ledger", get(api::ledger))
-            .route("/evidence/{device}/{id}", get(evidence::show))
+            .route("/evidence/{device}/{id}", get(evidence::sheet))
+            .route("/evidence/{device}/{id}/ask", post(evidence::ask))
+            .route("/evidence/{device}/{id}/approve", post(evidence::approve))
+            .route("/evidence/look/{token}", get(evidence::look))
+            .layer(DefaultBodyLimit::max(MOST_FORM))
             .route("/case/{device}/{id}", get(case::show))
             .layer(middleware::from_fn(guard))
             .with_state(self)

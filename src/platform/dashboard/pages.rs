@@ -98,7 +98,7 @@ fn lang_named(name: &str) -> Option<Lang> {
     }
 }
 
-fn lang_of(headers: &HeaderMap) -> Lang {
+pub fn lang_of(headers: &HeaderMap) -> Lang {
     headers
         .get_all(header::COOKIE)
         .iter()

@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 3, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 4, tables: TABLES };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -170,11 +170,32 @@ CREATE TABLE spot_check (
     answered_ms INTEGER,
     missed      INTEGER NOT NULL
 ) STRICT;
+-- Who may open evidence, and each request to; `token` is of the one look at it.
+CREATE TABLE person (
+    name       TEXT    PRIMARY KEY,
+    passphrase TEXT    NOT NULL,        -- Argon2id, as PHC string
+    added_ms   INTEGER NOT NULL,
+    failures   INTEGER NOT NULL DEFAULT 0,
+    locked_ms  INTEGER NOT NULL DEFAULT 0,
+    removed_ms INTEGER
+) STRICT;
+CREATE TABLE viewing (
+    id          TEXT    PRIMARY KEY,
+    device      TEXT    NOT NULL,
+    event       TEXT    NOT NULL,
+    reason      TEXT    NOT NULL,
+    first       TEXT    NOT NULL REFERENCES person,
+    asked_ms    INTEGER NOT NULL,
+    second      TEXT    REFERENCES person,
+    approved_ms INTEGER,
+    token       TEXT
+) STRICT;
 CREATE TABLE opened (
-    at_ms  INTEGER NOT NULL,
-    device TEXT    NOT NULL,
-    event  TEXT    NOT NULL,
-    opened INTEGER NOT NULL,            -- 0: the seal did not open
-    logged INTEGER NOT NULL REFERENCES log_entry
+    at_ms   INTEGER NOT NULL,
+    device  TEXT    NOT NULL,
+    event   TEXT    NOT NULL,
+    opened  INTEGER NOT NULL,           -- 0: the seal did not open
+    viewing TEXT    NOT NULL REFERENCES viewing,
+    logged  INTEGER NOT NULL REFERENCES log_entry
 ) STRICT;
 ";

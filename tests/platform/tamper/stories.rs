@@ -8,7 +8,6 @@ use bedcheck::wire::event::Report;
 use super::super::world::*;
 use super::{Known, all_known, cases, deliver, judge};
 
-#[expect(dead_code, reason = "its other test program also reads what was found")]
 #[path = "../../scenarios/story.rs"]
 mod story;
 
