@@ -20,7 +20,6 @@ use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
 use crate::capture::REST_SPACING;
 use crate::domain::operating::Realised;
-use crate::domain::order::Order;
 use crate::domain::patrol::LookId;
 use crate::domain::sighting::{NoSighting, Reason};
 use crate::domain::{Domain, Effect, Finding, Input};
@@ -62,7 +61,7 @@ pub struct Decide {
     /// New beliefs about who lies where and who can be compared.
     pub beliefs: mpsc::Receiver<Belief>,
     /// What the platform wants looked at.
-    pub orders: mpsc::Receiver<Order>,
+    pub orders: mpsc::Receiver<Input>,
     pub ward: WardId,
     pub gallery: Arc<Gallery>,
     /// What the operating point does to the people enrolled here.
@@ -85,7 +84,7 @@ pub struct Decide {
 enum Event {
     Answer(Box<Answer>),
     Belief(Belief),
-    Order(Order),
+    Order(Input),
     Deadline,
     /// Nothing was due: the watchdog hears that this task still turns.
     Turn,
@@ -115,7 +114,7 @@ impl Decide {
                 Event::Deadline => self.apply(now, Input::Tick).await?,
                 Event::Answer(answer) => self.take(now, *answer).await?,
                 Event::Belief(belief) => self.believe(now, belief).await?,
-                Event::Order(order) => self.apply(now, Input::Order(order)).await?,
+                Event::Order(input) => self.apply(now, input).await?,
             }
         }
     }

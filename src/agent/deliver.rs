@@ -10,7 +10,7 @@ use crate::agent::health::Health;
 use crate::base::backoff::{Backoff, draw};
 use crate::base::clock::Clock;
 use crate::base::supervise::Stopping;
-use crate::domain::order::Order;
+use crate::domain::Input;
 use crate::store::{Gone, JournalError, Keeper};
 use crate::uplink::{Acknowledged, Platform, UplinkError};
 use crate::wire::batch::Fate;
@@ -31,8 +31,8 @@ pub struct Deliver {
     pub backoff: Backoff,
     /// At least so long between two batches; [`SPACING`] but for proofs in a hurry.
     pub spacing: Duration,
-    /// Where the platform's orders go.
-    pub orders: mpsc::Sender<Order>,
+    /// Where the platform's orders and its time go.
+    pub orders: mpsc::Sender<Input>,
     pub health: Health,
 }
 
@@ -131,9 +131,11 @@ impl Deliver {
             return Ok(Step::NewEpoch);
         }
         debug!(head = head.seq, "The platform acknowledged.");
-        for order in receipt.orders {
+        let ahead_ms = at.0.saturating_sub(receipt.received.0);
+        let orders = receipt.orders.into_iter().map(Input::Order);
+        for input in orders.chain([Input::PlatformTime { ahead_ms }]) {
             // What finds no room comes again with the next receipt.
-            let _ = self.orders.try_send(order);
+            let _ = self.orders.try_send(input);
         }
         // A platform behind what it once acknowledged (restored from a backup) is fed again from its own head.
         let next = (is_behind || (resend_after.is_some() && head.seq >= sent)).then_some(head.seq);

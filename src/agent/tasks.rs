@@ -51,7 +51,6 @@ use crate::capture::snapshot::Snapshot;
 use crate::capture::usb::Usb;
 use crate::capture::{Camera, CameraError, Filming, film};
 use crate::domain::operating::{AtSite, at_site};
-use crate::domain::order::Order;
 use crate::domain::policy::Policy;
 use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
@@ -167,7 +166,7 @@ fn start_delivery(
     clock: &Clock,
     health: &Health,
     stopping: &Stopping,
-) -> mpsc::Receiver<Order> {
+) -> mpsc::Receiver<Input> {
     let (ordered, orders) = mpsc::channel(ORDERS);
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
     let (written, clock, health) = (written.clone(), clock.clone(), health.clone());

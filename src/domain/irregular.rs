@@ -21,6 +21,8 @@ pub enum Irregularity {
     CameraTampered { camera: CameraId, tamper: Tamper, beds: Vec<BedId> },
     /// 时钟异常: the wall clock moved by so much beyond what had passed.
     ClockStepped { by_ms: i64 },
+    /// 时钟偏差: the wall clock differs from the platform's by more than two minutes.
+    ClockOff { is_ahead: bool },
     /// 设备存储已满: no more crops are kept, and of the oldest routine reports only their digests.
     StoreFull,
     /// 一床多人: several stays claim one bed.
@@ -76,6 +78,7 @@ impl Irregularity {
             Irregularity::CameraTampered { .. } => "camera_tampered",
             Irregularity::ClockStepped { .. } => "clock_stepped",
             Irregularity::StoreFull => "store_full",
+            Irregularity::ClockOff { .. } => "clock_off",
             Irregularity::TwoInBed { .. } => "two_in_bed",
             Irregularity::TwoBeds { .. } => "two_beds",
             Irregularity::TakenBack { .. } => "taken_back",
@@ -88,7 +91,9 @@ impl Irregularity {
     pub fn about(&self) -> (Option<&BedId>, Option<&StayId>, Option<&str>) {
         match self {
             Irregularity::CameraTampered { beds, .. } => (beds.first(), None, None),
-            Irregularity::ClockStepped { .. } | Irregularity::StoreFull => (None, None, None),
+            Irregularity::ClockStepped { .. } | Irregularity::ClockOff { .. } | Irregularity::StoreFull => {
+                (None, None, None)
+            }
             Irregularity::TwoInBed { bed, stays } => (Some(bed), stays.first(), None),
             Irregularity::TwoBeds { masked_name, stays, beds } => {
                 (beds.first(), stays.first(), Some(masked_name))
@@ -224,6 +229,7 @@ impl Irregularity {
         match self {
             Irregularity::CameraTampered { camera, .. } => Some(camera),
             Irregularity::ClockStepped { .. }
+            | Irregularity::ClockOff { .. }
             | Irregularity::StoreFull
             | Irregularity::TwoInBed { .. }
             | Irregularity::TwoBeds { .. }
@@ -235,12 +241,18 @@ impl Irregularity {
 
     /// Whether a belief about the ward says anew whether this is so.
     pub fn is_of_roster(&self) -> bool {
-        self.lasts() && self.camera().is_none() && *self != Irregularity::StoreFull
+        matches!(
+            self,
+            Irregularity::TwoInBed { .. }
+                | Irregularity::TwoBeds { .. }
+                | Irregularity::InsurerMismatch { .. }
+        )
     }
 
     fn lasts(&self) -> bool {
         match self {
             Irregularity::CameraTampered { .. }
+            | Irregularity::ClockOff { .. }
             | Irregularity::StoreFull
             | Irregularity::TwoInBed { .. }
             | Irregularity::TwoBeds { .. }

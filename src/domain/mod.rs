@@ -59,6 +59,9 @@ use sighting::{NoSighting, Sighting};
 use timeline::Timeline;
 use verdict::CheckResult;
 
+/// A clock that differs from the platform's by more is told: it decides what counts as late. A receipt is seconds old.
+const CLOCK_OFF_MS: u64 = 120_000;
+
 /// Something happened.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -74,6 +77,8 @@ pub enum Input {
     Camera { camera: CameraId, tamper: Option<Tamper> },
     /// Whether what is said finds no room on the disk any more.
     Store { is_full: bool },
+    /// How far this device's clock is ahead of the platform's, by its last receipt.
+    PlatformTime { ahead_ms: i64 },
     /// The platform wants beds looked at now; the same order twice is one.
     Order(Order),
     /// A deadline came.
@@ -191,6 +196,12 @@ impl Domain {
                 self.patrol.answer(now, failure.look, None, glance, &self.policy);
             }
             Input::Camera { camera, tamper } => self.take_camera(now, &camera, tamper),
+            Input::PlatformTime { ahead_ms } => {
+                let is_off = ahead_ms.unsigned_abs() > CLOCK_OFF_MS;
+                let current = is_off.then_some(Irregularity::ClockOff { is_ahead: ahead_ms > 0 });
+                let is_meant = |what: &Irregularity| matches!(what, Irregularity::ClockOff { .. });
+                self.replace_irregular(now, is_meant, current.into_iter().collect());
+            }
             Input::Store { is_full } => {
                 let current = is_full.then_some(Irregularity::StoreFull);
                 let is_meant = |what: &Irregularity| *what == Irregularity::StoreFull;

@@ -174,6 +174,7 @@ impl Policy {
             Irregularity::InsurerMismatch { .. } => self.insurer_settle,
             Irregularity::CameraTampered { .. }
             | Irregularity::ClockStepped { .. }
+            | Irregularity::ClockOff { .. }
             | Irregularity::StoreFull
             | Irregularity::TakenBack { .. }
             | Irregularity::RetroactiveDeparture { .. } => Duration::ZERO,

@@ -18,6 +18,8 @@
 //!                                         after a discharge name the stay
 //! insurer S4 S5                           the insurer's own list of who is in this ward
 //! clock -2h                               somebody sets the clock
+//! platform -5m                            a receipt says that the platform's clock is so far off ours, or `platform agrees`
+//! disk full                               the journal has used up its share, or `disk free`
 //! camera covered                          what keeps the camera from showing the ward, or `camera fine`
 //! order 04 within 10m                     the platform orders a spot check (`order all within 10m`)
 //! run 9h                                  time passes, deadlines are kept, looks are answered
@@ -141,6 +143,12 @@ impl Story {
                 self.views.insert(bed(id), CameraId::new("cam").unwrap());
             }
             ["clock", by] => self.now.wall = moment(self.now.wall, by),
+            ["platform", "agrees"] => self.feed(Input::PlatformTime { ahead_ms: 0 }),
+            ["platform", by] => {
+                let ahead_ms = self.now.wall.0 - moment(self.now.wall, by).0;
+                self.feed(Input::PlatformTime { ahead_ms });
+            }
+            ["disk", is_full] => self.feed(Input::Store { is_full: *is_full == "full" }),
             ["camera", tamper] => {
                 let camera = CameraId::new("cam").unwrap();
                 self.tamper = (*tamper != "fine").then(|| serde_json::from_value((*tamper).into()).unwrap());

@@ -12,6 +12,12 @@ pub fn claim(l: Lang, what: &Irregularity) -> String {
             camera_claim(l, camera.as_str(), *tamper, beds)
         }
         Irregularity::ClockStepped { by_ms } => clock_claim(l, *by_ms),
+        Irregularity::ClockOff { is_ahead } => match (is_ahead, l) {
+            (true, Lang::Zh) => "设备时钟比平台快两分钟以上".to_owned(),
+            (false, Lang::Zh) => "设备时钟比平台慢两分钟以上".to_owned(),
+            (true, Lang::En) => "The device's clock is more than two minutes ahead of the platform's".to_owned(),
+            (false, Lang::En) => "The device's clock is more than two minutes behind the platform's".to_owned(),
+        },
         Irregularity::StoreFull => match l {
             Lang::Zh => "设备存储份额已满：不再保存截图，最旧的例行记录只留摘要".to_owned(),
             Lang::En => "The device's share of the disk is used up: no more pictures are kept, and of the oldest routine reports only digests".to_owned(),

@@ -120,6 +120,7 @@ pub fn kind(name: &str) -> Term {
         "tampered" => term("上报内容被改", "Report altered", "mismatch"),
         "camera_tampered" => term("摄像头异常", "Camera tampered", "unclear"),
         "clock_stepped" => term("时钟异常", "Clock set", "chain"),
+        "clock_off" => term("时钟偏差", "Clock off", "chain"),
         "two_in_bed" => term("一床多人", "Two on one bed", "wrongbed"),
         "two_beds" => term("一人多床", "One person in two beds", "wrongbed"),
         "taken_back" => term("巡查前后撤销", "Taken back after a round", "absent"),
@@ -235,7 +236,7 @@ pub fn next_step(kind: &str) -> Term {
         "camera_tampered" => {
             term("派人查看摄像头：镜头、位置、接线", "Send somebody to the camera: lens, position, cable", "")
         }
-        "clock_stepped" => {
+        "clock_stepped" | "clock_off" => {
             term("核对设备时间来源（NTP）", "Check where the device has its time from (NTP)", "")
         }
         "two_in_bed" | "two_beds" => {
