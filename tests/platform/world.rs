@@ -40,6 +40,15 @@ pub struct World {
 
 impl World {
     pub async fn new() -> World {
+        World::at(fixed()).await
+    }
+
+    /// A platform whose clock stands still at the present, so that what it issues is good today.
+    pub async fn today() -> World {
+        World::at(Clock::Fixed(Clock::system().now())).await
+    }
+
+    pub async fn at(clock: Clock) -> World {
         let folder = tempfile::tempdir().unwrap();
         keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], Clock::system().now().wall)
             .unwrap();
@@ -48,10 +57,11 @@ impl World {
         let settings = Settings {
             dir: folder.path().to_owned(),
             devices: "127.0.0.1:0".into(),
+            enrol: Some("127.0.0.1:0".into()),
             dashboard: "127.0.0.1:0".into(),
             grace: Duration::from_secs(60),
         };
-        let running = serve::start(&settings, fixed(), &stopping).await.unwrap();
+        let running = serve::start(&settings, clock, &stopping).await.unwrap();
         World { folder, running: Some(running), stop }
     }
 

@@ -13,6 +13,7 @@ mod pages;
 mod words;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::extract::Request;
@@ -36,13 +37,21 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 pub struct Dashboard {
     db: Database,
     clock: Clock,
-    keys: Keys,
+    keys: Arc<Keys>,
     changed: watch::Receiver<u64>,
+    /// Enrolments refused since the start.
+    refused: Arc<AtomicU64>,
 }
 
 impl Dashboard {
-    pub fn new(db: Database, clock: Clock, keys: Keys, changed: watch::Receiver<u64>) -> Dashboard {
-        Dashboard { db, clock, keys, changed }
+    pub fn new(
+        db: Database,
+        clock: Clock,
+        keys: Arc<Keys>,
+        changed: watch::Receiver<u64>,
+        refused: Arc<AtomicU64>,
+    ) -> Dashboard {
+        Dashboard { db, clock, keys, changed, refused }
     }
 
     /// The routes of the dashboard.

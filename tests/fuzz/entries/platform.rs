@@ -132,8 +132,8 @@ pub fn device_request(data: &[u8]) {
     let (_, keys) = platform();
     if let Ok((request, named)) = DeviceRequest::open(&envelope) {
         assert_eq!(named, key().verifying_key(), "somebody registers another's key");
-        if let Ok(pem) = keys.issue(&request.csr_pem, &request.device, NOW) {
-            let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("our own certificate");
+        if let Ok(issued) = keys.issue(&request.csr_pem, &request.device, NOW) {
+            let der = CertificateDer::from_pem_slice(issued.pem.as_bytes()).expect("our own certificate");
             assert_eq!(named_in(&der), Some(request.device), "the certificate names somebody else");
         }
     }
@@ -153,7 +153,7 @@ pub fn certificate(data: &[u8]) {
     };
     let (_, keys) = platform();
     if let Ok(issued) = keys.issue(&pem("CERTIFICATE REQUEST"), &device(), NOW) {
-        let der = CertificateDer::from_pem_slice(issued.as_bytes()).expect("our own certificate");
+        let der = CertificateDer::from_pem_slice(issued.pem.as_bytes()).expect("our own certificate");
         assert_eq!(named_in(&der), Some(device()), "a request named somebody else");
     }
     let _ = bedcheck::net::tls::visitor(&pem("CERTIFICATE"));
