@@ -28,6 +28,8 @@ use crate::wire::statement::Digests;
 use crate::wire::token::{Enrolment, Token};
 
 const MOST_BYTES: u64 = 256 * 1024;
+/// Where the key of a pair ends and its certificate begins.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
 /// Why the identity cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,8 @@ pub enum IdentityError {
     BundleKey(&'static str),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error("{0} must hold a key and its certificate: enrol this device again with `bedcheck device enrol`")]
+    Pair(PathBuf),
     #[error("the platform's certificate is not for the key of this device")]
     OtherKey,
     #[error("the operating system gives no random numbers: {0}")]
@@ -111,16 +115,19 @@ pub fn enrolment(state: &Path, token: &Token, serial: Option<String>) -> Result<
     Ok(Enrolment::prove(token, nonce, serial, request, &spki))
 }
 
-/// Keeps what the platform answered to an [`enrolment`].
+/// Keeps what the platform answered to a [`request`] or an [`enrolment`].
 ///
 /// # Errors
-/// [`IdentityError::OtherKey`] when its certificate is not for this device's key.
+/// [`IdentityError::OtherKey`] when its certificate is not for this device's key; nothing was changed.
 pub fn join(state: &Path, bundle: &DeviceBundle) -> Result<(), IdentityError> {
     fits(&bundle.cert_pem, &text(&folder(state).join("tls.key"))?)?;
     let path = folder(state).join("bundle.json");
     let bytes = serde_json::to_vec_pretty(bundle)
         .map_err(|cause| IdentityError::Format { path: path.clone(), cause })?;
-    Ok(write_owner_only(&path, &bytes)?)
+    write_owner_only(&path, &bytes)?;
+    // Of an admission before this one; until it is gone the later certificate counts.
+    let _ = std::fs::remove_file(folder(state).join("tls.pem"));
+    Ok(())
 }
 
 /// Makes the next TLS key, or takes the one whose answer was lost, and the request for its certificate.
@@ -146,7 +153,7 @@ pub fn take_next(state: &Path, bundle: &DeviceBundle, cert_pem: String) -> Resul
     let next = folder(state).join("next.key");
     let key_pem = text(&next)?;
     fits(&cert_pem, &key_pem)?;
-    let pair = Zeroizing::new(format!("{cert_pem}{key_pem}"));
+    let pair = Zeroizing::new(format!("{key_pem}{cert_pem}"));
     write_owner_only(&folder(state).join("tls.pem"), pair.as_bytes())?;
     // Only a copy of what `tls.pem` holds now.
     let _ = std::fs::remove_file(next);
@@ -161,10 +168,12 @@ pub fn tls(state: &Path, bundle: &DeviceBundle) -> Result<Identity, IdentityErro
     let ca_pem = bundle.ca_pem.clone();
     let later = folder(state).join("tls.pem");
     if later.exists() {
-        let pair = text(&later)?;
+        let pair = Zeroizing::new(text(&later)?);
+        let between = pair.find(CERTIFICATE).ok_or(IdentityError::Pair(later))?;
+        let (key_pem, cert_pem) = pair.split_at(between);
         let issued = |pem: &str| Validity::of_pem(pem).map(|validity| validity.from);
-        if issued(&pair) >= issued(&bundle.cert_pem) {
-            return Ok(Identity { ca_pem, cert_pem: pair.clone(), key_pem: pair });
+        if issued(cert_pem) >= issued(&bundle.cert_pem) {
+            return Ok(Identity { ca_pem, cert_pem: cert_pem.to_owned(), key_pem: key_pem.to_owned() });
         }
     }
     let key_pem = text(&folder(state).join("tls.key"))?;
@@ -180,19 +189,17 @@ fn fits(cert_pem: &str, key_pem: &str) -> Result<(), IdentityError> {
     if certified == Some(public_key_of(key_pem)?) { Ok(()) } else { Err(IdentityError::OtherKey) }
 }
 
-/// Takes the platform's answer.
+/// Takes the platform's answer from a file.
 ///
 /// # Errors
-/// [`IdentityError::Format`] when it is no bundle.
+/// [`IdentityError::Format`] when it is no bundle; as [`join`].
 pub fn accept(state: &Path, bundle: &Path) -> Result<DeviceBundle, IdentityError> {
-    let bytes = read_at_most(bundle, MOST_BYTES)?;
-    let parsed = parse(bundle, &bytes)?;
-    make_owner_only_folder(&folder(state))?;
-    write_owner_only(&folder(state).join("bundle.json"), &bytes)?;
+    let parsed = parse(bundle, &read_at_most(bundle, MOST_BYTES)?)?;
+    join(state, &parsed)?;
     Ok(parsed)
 }
 
-/// What `accept` took.
+/// What the platform answered.
 ///
 /// # Errors
 /// [`IdentityError`].

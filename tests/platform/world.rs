@@ -48,10 +48,14 @@ impl World {
         World::at(Clock::Fixed(Clock::system().now())).await
     }
 
-    pub async fn at(clock: Clock) -> World {
+    async fn at(clock: Clock) -> World {
+        World::of(Clock::system().now().wall, clock).await
+    }
+
+    /// A platform whose keys were made at `made`.
+    pub async fn of(made: Wall, clock: Clock) -> World {
         let folder = tempfile::tempdir().unwrap();
-        keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], Clock::system().now().wall)
-            .unwrap();
+        keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], made).unwrap();
         Database::open(&folder.path().join("platform.db")).unwrap();
         let (stop, stopping) = supervise::shutdown();
         let settings = Settings {

@@ -8,6 +8,7 @@ use crate::agent::config::Settings;
 use crate::agent::doctor::{Line, existing};
 use crate::agent::{identity, tasks};
 use crate::base::clock::Now;
+use crate::base::ids::DeviceId;
 use crate::base::space;
 use crate::net::cert::Validity;
 use crate::vision::manifest::Grade as PackGrade;
@@ -124,7 +125,7 @@ pub fn keys(settings: &Settings) -> Line {
 
 /// The device's certificate, and the platform behind it.
 pub async fn identity(settings: &Settings, now: Now) -> Vec<Line> {
-    let title = ("设备证书", "certificate");
+    let title = CERTIFICATE;
     let bundle = match identity::bundle(&settings.state) {
         Ok(bundle) => bundle,
         Err(error) => {
@@ -134,24 +135,27 @@ pub async fn identity(settings: &Settings, now: Now) -> Vec<Line> {
     };
     let shown = identity::tls(&settings.state, &bundle);
     let certificate = match shown.ok().and_then(|shown| Validity::of_pem(&shown.cert_pem)) {
-        Some(validity) => {
-            let days = validity.days_left(now.wall);
-            let line = Line::good("certificate", title, format!("{}，剩 {days} 天 days left", bundle.device));
-            if days < 0 {
-                line.bad(
-                    "已过期，请用新令牌重新接入 · expired: ask for a new token, then: bedcheck device enrol",
-                )
-            } else if now.wall >= validity.renew_at().plus(OVERDUE) {
-                line.attention(
-                    "本应已自动换新：检查程序是否运行、平台是否连通 · should have been renewed by itself: is the agent running, does it reach the platform?",
-                )
-            } else {
-                line
-            }
-        }
+        Some(validity) => life(&bundle.device, validity, now),
         None => Line::good("certificate", title, "看不懂 not understood").bad("bedcheck device enrol"),
     };
     vec![certificate, platform(settings, &bundle).await]
+}
+
+const CERTIFICATE: (&str, &str) = ("设备证书", "certificate");
+
+/// How much of a certificate's life is left, and whether the next one should have come.
+fn life(device: &DeviceId, validity: Validity, now: Now) -> Line {
+    let days = validity.days_left(now.wall);
+    let line = Line::good("certificate", CERTIFICATE, format!("{device}，剩 {days} 天 days left"));
+    if now.wall >= validity.until {
+        line.bad("已过期，请用新令牌重新接入 · expired: ask for a new token, then: bedcheck device enrol")
+    } else if now.wall >= validity.renew_at().plus(OVERDUE) {
+        line.attention(
+            "本应已自动换新：检查程序是否运行、平台是否连通 · should have been renewed by itself: is the agent running, does it reach the platform?",
+        )
+    } else {
+        line
+    }
 }
 
 async fn platform(settings: &Settings, bundle: &DeviceBundle) -> Line {
@@ -168,5 +172,24 @@ async fn platform(settings: &Settings, bundle: &DeviceBundle) -> Line {
         Ok(answer) if answer.status < 500 => line(format!("{url} 双向认证通过 mutual TLS works")),
         Ok(answer) => line(format!("{url} HTTP {}", answer.status)).attention(next),
         Err(error) => line(error.to_string()).attention(next),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::doctor::Grade;
+    use crate::base::clock::Wall;
+
+    #[test]
+    fn a_certificate_that_should_have_been_renewed_is_told_before_it_expires() {
+        let day = 24 * 3_600_000;
+        let thirty = Validity { from: Wall(0), until: Wall(30 * day) };
+        let device = DeviceId::new("terminal-3a").unwrap();
+        let grade = |at: i64| life(&device, thirty, Now { wall: Wall(at), ..Now::default() }).grade;
+        assert_eq!(grade(20 * day), Grade::Good, "due, and the agent is about to ask");
+        assert_eq!(grade(21 * day), Grade::Attention);
+        assert_eq!(grade(30 * day - 1), Grade::Attention);
+        assert_eq!(grade(30 * day), Grade::Bad);
     }
 }
