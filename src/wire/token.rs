@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn neither_debug_nor_the_message_shows_the_secret() {
         let key = SigningKey::from_bytes(&[1; 32]);
-        let sent = Enrolment::prove(&token(), [2; 32], None, Envelope::sign(&key, "t", vec![3]), &[4]);
+        let sent = Enrolment::prove(&token(), [0x55; 32], None, Envelope::sign(&key, "t", vec![3]), &[4]);
         let sent = serde_json::to_string(&sent).unwrap();
         let debug = format!("{:?}", token());
         let secret = [8_u8; 32];

@@ -19,7 +19,9 @@ use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod case;
+mod door;
 mod enrolment;
+mod papers;
 mod parcel;
 mod renewal;
 mod strangers;
