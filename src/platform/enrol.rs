@@ -36,6 +36,7 @@ const MOST_FAILURES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses remembered. The limit spares the processor; what keeps strangers out is the proof.
 const MOST_ADDRESSES: usize = 4096;
+const NOT_ACCEPTED: &str = "令牌不被接受 · the token is not accepted";
 
 /// What the door works with.
 pub struct Door {
@@ -85,7 +86,7 @@ impl Refusal {
             Refusal::Token(why) => match why {
                 // Nothing is told apart for those who have not proven to hold the token.
                 NotRedeemed::Unknown | NotRedeemed::Proof => {
-                    answer::refusal(StatusCode::FORBIDDEN, "the token is not accepted".to_owned(), None)
+                    answer::refusal(StatusCode::FORBIDDEN, NOT_ACCEPTED.to_owned(), None)
                 }
                 NotRedeemed::Used
                 | NotRedeemed::Expired

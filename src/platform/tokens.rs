@@ -44,15 +44,21 @@ pub enum NotMade {
 /// Why a token admits nobody. Whoever has not proven to hold it is told neither what it is for nor that it is known.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRedeemed {
-    #[error("the token was used already: ask for a new one")]
+    #[error("令牌已被使用，请索取新令牌 · the token was used already: ask for a new one")]
     Used,
-    #[error("the token has expired, it was good for 24 hours: ask for a new one")]
+    #[error(
+        "令牌已过期（24 小时有效），请索取新令牌 · the token has expired, it was good for 24 hours: ask for a new one"
+    )]
     Expired,
-    #[error("the token is from the future: the platform's clock was set back")]
+    #[error(
+        "令牌时间晚于平台时钟，请管理员校时 · the token is from the future: the platform's clock was set back"
+    )]
     TooEarly,
-    #[error("the token is for another device, ward or serial number")]
+    #[error("令牌属于其他设备、病区或序列号 · the token is for another device, ward or serial number")]
     Foreign,
-    #[error("device {0} is registered with another statement key: give the device a new name")]
+    #[error(
+        "设备名 {0} 已登记且密钥不同，请换新设备名 · device {0} is registered with another statement key: give the device a new name"
+    )]
     OtherKey(DeviceId),
     #[error("version {0} is not understood, 1 is")]
     Version(u8),

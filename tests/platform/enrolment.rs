@@ -177,7 +177,7 @@ async fn whoever_does_not_hold_the_token_hears_one_sentence_and_soon_has_to_wait
     for sent in [&over_other_key, &exchanged, &unknown, &guess] {
         sentences.push(told(uplink::enrol(&token, sent).await));
     }
-    assert_eq!(sentences, vec![(403, "the token is not accepted".to_owned()); 4]);
+    assert_eq!(sentences, vec![(403, "令牌不被接受 · the token is not accepted".to_owned()); 4]);
     let newer = Enrolment { v: 2, ..good.clone() };
     assert_eq!(told(uplink::enrol(&token, &newer).await).0, 400);
     for _ in 0..5 {

@@ -208,3 +208,15 @@ async fn no_certificate_for_another_statement_key_another_device_or_the_same_key
     assert_eq!(status(platform.renew(&asked("d1", csr(&tls_key), &own)).await), 403);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_certificate_is_worth_nothing_after_its_end_by_the_platforms_clock() {
+    for (days, is_served) in [(29, true), (31, false)] {
+        let clock = Clock::Fixed(Now { wall: today().plus(DAY * days), ..Now::default() });
+        let world = World::of(today(), clock).await;
+        // Good for the handshake, which goes by the machine's clock: as on a connection that was opened in time.
+        let device = world.device("d1");
+        assert_eq!(device.uplink().deliver(vec![]).await.is_ok(), is_served, "after {days} days");
+        world.end().await;
+    }
+}
