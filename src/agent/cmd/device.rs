@@ -10,7 +10,7 @@ use crate::agent::identity;
 use crate::base::exit::{Code, Ending};
 use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::ids::{DeviceId, WardId};
-use crate::uplink;
+use crate::uplink::{self, UplinkError};
 use crate::wire::token::Token;
 
 /// A line of some hundred characters.
@@ -120,9 +120,14 @@ fn serial_of_this_machine() -> Option<String> {
 
 fn enrol(state: &Path, token: &Token, serial: Option<String>) -> anyhow::Result<()> {
     let enrolment = identity::enrolment(state, token, serial).map_err(Ending::config)?;
-    let bundle = tokio()?
-        .block_on(uplink::enrol(token, &enrolment))
-        .map_err(|error| Ending::failed(format!("未能接入 {} · not enrolled: {error}", token.url)))?;
+    let bundle = tokio()?.block_on(uplink::enrol(token, &enrolment)).map_err(|error| {
+        let next = if matches!(error, UplinkError::Client(_)) {
+            "；请检查网络和本机时钟 · check the network and this machine's clock"
+        } else {
+            ""
+        };
+        Ending::failed(format!("未能接入 {} · not enrolled: {error}{next}", token.url))
+    })?;
     identity::join(state, &bundle).map_err(Ending::config)?;
     say(format!("设备 {} 已接入 · joins {}", bundle.device, bundle.platform_url));
     Ok(())
