@@ -71,7 +71,7 @@ fn what_is_broken_is_named_with_the_next_step() {
         (code, &lines["roster"]["grade"], &lines["certificate"]["grade"]),
         (1, &"bad".into(), &"bad".into())
     );
-    assert!(lines["certificate"]["next"].as_str().unwrap().contains("device request"), "{lines:?}");
+    assert!(lines["certificate"]["next"].as_str().unwrap().contains("device enrol"), "{lines:?}");
 
     // A configuration that cannot be used: everything that needs none is looked at all the same.
     terminal.configure("\n[patrol]\nevry = \"4h\"\n");

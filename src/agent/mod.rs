@@ -21,6 +21,7 @@ pub mod evaluate;
 pub mod health;
 pub mod identity;
 pub mod reload;
+pub mod renew;
 pub mod tasks;
 pub mod ward;
 pub mod ward_ports;

@@ -13,6 +13,7 @@
 //! | decide | task | 64 answers | ends the process |
 //! | health, page | task each | 2048 connections | metrics or page stay away; the agent goes on |
 //! | deliver | task | one batch | cannot: failures wait and try again |
+//! | certificate | task | one request | cannot: failures wait and try again |
 //!
 //! systemd restarts an agent that ended; the journal brings back what it knew.
 
@@ -31,6 +32,7 @@ use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings, Sourc
 use crate::agent::decide::Decide;
 use crate::agent::deliver::{Deliver, SPACING};
 use crate::agent::health::Health;
+use crate::agent::renew::Renew;
 use crate::agent::ward::{self, Ward};
 use crate::agent::ward_ports;
 use crate::agent::ward_thread::{Faces, WardThread};
@@ -101,6 +103,7 @@ pub async fn run(
 
     let (beliefs, ports) = ward_ports::start(thread, &settings, &stopping).await?;
     let written = Arc::new(Notify::new());
+    start_renewal(&settings, &platform, &clock, &stopping);
     let orders = start_delivery(keeper.clone(), platform, &written, &clock, &health, &stopping);
 
     let now = clock.now();
@@ -156,6 +159,18 @@ async fn wind_down(ports: Vec<tokio::task::JoinHandle<()>>, vision: JoinHandle<(
     if joined.is_err() {
         warn!("The vision thread did not end in time.");
     }
+}
+
+/// New certificates, for the connections that delivery makes.
+fn start_renewal(
+    settings: &Settings,
+    platform: &crate::uplink::Platform,
+    clock: &Clock,
+    stopping: &Stopping,
+) {
+    let (state, ward) = (settings.state.clone(), settings.ward.clone());
+    let renew = Renew { state, platform: platform.clone(), ward, clock: clock.clone() };
+    supervise::task("certificate", renew.run(stopping.clone()));
 }
 
 /// Delivery to the platform; what the platform orders comes out.

@@ -1,18 +1,21 @@
 //! HTTP client with bounded bodies and waits.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::{Method, Url};
+use rustls::ClientConfig;
 
+use crate::net::pin;
 use crate::net::tls::{self, Identity, TlsError};
 
 /// Largest answer that is read.
 const MOST_ANSWER: usize = 1024 * 1024;
 
-/// An HTTP client that speaks mutual TLS to one platform.
+/// An HTTP client that speaks TLS to one platform. Clones share the certificate they show.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    http: Arc<RwLock<reqwest::Client>>,
     base: Url,
     wait: Duration,
 }
@@ -46,22 +49,39 @@ pub enum ClientError {
 const WAIT: Duration = Duration::from_secs(20);
 
 impl Client {
+    /// One end of mutual TLS.
+    ///
     /// # Errors
     /// [`ClientError::Address`] unless `base` is an https URL; [`ClientError::Tls`].
     pub fn new(base: &str, identity: &Identity) -> Result<Client, ClientError> {
+        Client::over(base, tls::client(identity)?)
+    }
+
+    /// Without a certificate, to the platform whose CA's key has this SHA-256 and to nobody else.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn pinned(base: &str, ca_key_sha256: [u8; 32]) -> Result<Client, ClientError> {
+        Client::over(base, pin::visitor(ca_key_sha256)?)
+    }
+
+    fn over(base: &str, tls: ClientConfig) -> Result<Client, ClientError> {
         let address = |cause: String| ClientError::Address { url: base.to_owned(), cause };
         let url = Url::parse(base).map_err(|error| address(error.to_string()))?;
         if url.scheme() != "https" {
             return Err(address("the scheme must be https".to_owned()));
         }
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client(identity)?)
-            .connect_timeout(Duration::from_secs(5))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(ClientError::Setup)?;
-        Ok(Client { http, base: url, wait: WAIT })
+        Ok(Client { http: Arc::new(RwLock::new(built(tls)?)), base: url, wait: WAIT })
+    }
+
+    /// Shows another certificate from the next request on, in every clone; answers on their way still come.
+    ///
+    /// # Errors
+    /// [`ClientError::Tls`]; the one before is still shown then.
+    pub fn show(&self, identity: &Identity) -> Result<(), ClientError> {
+        let new = built(tls::client(identity)?)?;
+        *self.http.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
     }
 
     /// Waits at most `wait` for each answer.
@@ -84,7 +104,8 @@ impl Client {
                 ClientError::Unreachable { url: url.clone(), cause: whole_story(&error) }
             }
         };
-        let mut request = self.http.request(method, url.clone()).timeout(self.wait);
+        let http = self.http.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut request = http.request(method, url.clone()).timeout(self.wait);
         if !body.is_empty() {
             request = request.header("content-type", "application/json").body(body);
         }
@@ -103,6 +124,16 @@ impl Client {
             .map(|seconds: u64| Duration::from_secs(seconds.min(3600)));
         Ok(Response { status: response.status().as_u16(), retry_after, body: bytes })
     }
+}
+
+fn built(tls: ClientConfig) -> Result<reqwest::Client, ClientError> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(ClientError::Setup)
 }
 
 /// reqwest hides the cause (`connection refused`, `unknown issuer`) behind its own sentence.

@@ -88,9 +88,20 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     router: Router,
+    stopping: Stopping,
+) {
+    serve_at_most(MOST_CONNECTIONS, listener, tls, router, stopping).await;
+}
+
+/// As [`serve`], with at most so many connections at once.
+pub async fn serve_at_most(
+    connections: usize,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
     mut stopping: Stopping,
 ) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(connections));
     while let Some((stream, from, place)) = accept(&listener, &places, &mut stopping).await {
         let (tls, stopping) = (tls.clone(), stopping.clone());
         let router = router.clone().layer(axum::Extension(PeerAddress(from.ip().to_canonical())));

@@ -3,11 +3,12 @@
 //! Traps closed here (rustls 0.23): TLS 1.2 is not compiled in; no session tickets and no session storage, because a
 //! resumed session would skip the check of the client's certificate.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// PEM texts of one end.
@@ -29,7 +30,7 @@ pub enum TlsError {
     Pair(rustls::Error),
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -54,26 +55,82 @@ fn pair(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKey
     Ok((chain, key))
 }
 
+/// The certificate a server shows, exchanged while it serves: connections that are open keep the one they saw.
+#[derive(Debug)]
+pub struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Shown {
+    /// # Errors
+    /// [`TlsError`].
+    pub fn new(identity: &Identity) -> Result<Arc<Shown>, TlsError> {
+        Ok(Arc::new(Shown(RwLock::new(certified(identity)?))))
+    }
+
+    /// Shows another certificate from the next handshake on.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the one before is still shown then.
+    pub fn exchange(&self, identity: &Identity) -> Result<(), TlsError> {
+        let new = certified(identity)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn certified(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsError> {
+    let (chain, key) = pair(identity)?;
+    let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Pair)?;
+    Ok(Arc::new(certified))
+}
+
 /// The platform's end: only clients with a certificate of our CA get past the handshake.
 ///
 /// # Errors
 /// [`TlsError`].
 pub fn server(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
+    server_showing(&identity.ca_pem, Shown::new(identity)?)
+}
+
+/// As [`server`], with a certificate that may be exchanged.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn server_showing(ca_pem: &str, shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = provider();
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&identity.ca_pem)?), provider.clone())
-            .build()
-            .map_err(|error| TlsError::Ca(error.to_string()))?;
-    let (chain, key) = pair(identity)?;
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca_pem)?), provider.clone())
+        .build()
+        .map_err(|error| TlsError::Ca(error.to_string()))?;
+    let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Pair)?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .map_err(TlsError::Pair)?;
+        .with_cert_resolver(shown);
+    Ok(without_resumption(config))
+}
+
+/// A door for whoever has no certificate yet: it asks for none.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn open_server(shown: Arc<Shown>) -> Result<Arc<ServerConfig>, TlsError> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Pair)?
+        .with_no_client_auth()
+        .with_cert_resolver(shown);
+    Ok(without_resumption(config))
+}
+
+fn without_resumption(mut config: ServerConfig) -> Arc<ServerConfig> {
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 /// A visitor's end: trusts only `ca_pem` and shows no certificate.

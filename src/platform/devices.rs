@@ -5,7 +5,6 @@ use std::time::Duration;
 use ed25519_dalek::VerifyingKey;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -13,9 +12,11 @@ use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::platform::cases::{self, Own};
+use crate::platform::certificates;
 use crate::platform::db::{Database, DatabaseError, Transaction, number};
-use crate::platform::keys::{DEVICE_LIFE, KeyError, Keys, uri};
+use crate::platform::keys::{Issued, KeyError, Keys, uri};
 use crate::platform::log;
+use crate::platform::tokens;
 use crate::wire::dsse::Envelope;
 use crate::wire::enrol::{BadRequest, DeviceBundle, DeviceRequest, public_key};
 use crate::wire::event;
@@ -30,8 +31,6 @@ pub enum AddError {
     Keys(#[from] KeyError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error("the issued certificate cannot be read back")]
-    Certificate,
     #[error(
         "device {0} is registered with another statement key: a device that lost its key gets a new name, so that two chains never mix"
     )]
@@ -53,6 +52,36 @@ pub struct Admission {
     pub round_every: Duration,
 }
 
+impl Admission {
+    /// # Errors
+    /// [`AddError::Url`], [`AddError::Institution`], [`AddError::RoundEvery`].
+    pub fn check(&self) -> Result<(), AddError> {
+        if !self.url.starts_with("https://") {
+            return Err(AddError::Url(self.url.clone()));
+        }
+        if !(1..=100).contains(&self.institution.chars().count()) {
+            return Err(AddError::Institution);
+        }
+        if self.round_every < Duration::from_secs(1) {
+            return Err(AddError::RoundEvery);
+        }
+        Ok(())
+    }
+
+    /// What the device is told once `cert_pem` was issued to it.
+    pub fn bundle(&self, keys: &Keys, device: DeviceId, cert_pem: String) -> DeviceBundle {
+        DeviceBundle {
+            v: 1,
+            device,
+            platform_url: self.url.clone(),
+            ca_pem: keys.ca_pem().to_owned(),
+            cert_pem,
+            receipt_key: keys.receipt.verifying_key().to_bytes().to_vec(),
+            evidence_key: keys.evidence_public.to_vec(),
+        }
+    }
+}
+
 /// Registers the device of a signed request and issues its certificate. Adding it again renews the certificate.
 ///
 /// # Errors
@@ -64,64 +93,55 @@ pub fn add(
     admission: &Admission,
     now: Wall,
 ) -> Result<DeviceBundle, AddError> {
-    if !admission.url.starts_with("https://") {
-        return Err(AddError::Url(admission.url.clone()));
-    }
-    if !(1..=100).contains(&admission.institution.chars().count()) {
-        return Err(AddError::Institution);
-    }
-    if admission.round_every < Duration::from_secs(1) {
-        return Err(AddError::RoundEvery);
-    }
+    admission.check()?;
     let (request, key) = DeviceRequest::open(request)?;
-    let cert_pem = keys.issue(&request.csr_pem, &request.device, now)?;
-    let cert = CertificateDer::from_pem_slice(cert_pem.as_bytes()).map_err(|_| AddError::Certificate)?;
-    let every = i64::try_from(admission.round_every.as_millis()).unwrap_or(i64::MAX);
-    let added = db.write(|tx| {
-        let known: Option<Vec<u8>> = tx
-            .query_row(
-                "SELECT statement_key FROM device WHERE device = ?1",
-                [request.device.as_str()],
-                |row| row.get(0),
-            )
-            .optional()?;
-        if known.is_some_and(|known| known != key.as_bytes()) {
-            return Ok(false);
-        }
-        let logged = admit(tx, &request.device, key.as_bytes(), now)?;
-        tx.execute(
-            "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
-                                 round_every_ms, added_ms, expected_ms, logged)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (device) DO UPDATE SET ward = ?2, institution = ?3, cert_sha256 = ?5,
-                 cert_until_ms = ?6, round_every_ms = ?7, revoked_ms = NULL, logged = ?10",
-            params![
-                request.device.as_str(),
-                request.ward.as_str(),
-                admission.institution,
-                key.as_bytes(),
-                sha256_hex(&cert),
-                now.plus(DEVICE_LIFE).0,
-                every,
-                now.0,
-                now.0.saturating_add(every.saturating_mul(2)),
-                number(logged),
-            ],
-        )?;
-        Ok(true)
-    })?;
-    if !added {
+    let issued = keys.issue(&request.csr_pem, &request.device, now)?;
+    if !db.write(|tx| register(tx, &request, &key, &issued, admission, now))? {
         return Err(AddError::OtherKey(request.device));
     }
-    Ok(DeviceBundle {
-        v: 1,
-        device: request.device,
-        platform_url: admission.url.clone(),
-        ca_pem: keys.ca_pem().to_owned(),
-        cert_pem,
-        receipt_key: keys.receipt.verifying_key().to_bytes().to_vec(),
-        evidence_key: keys.evidence_public.to_vec(),
-    })
+    Ok(admission.bundle(keys, request.device, issued.pem))
+}
+
+/// Enters a device with its certificate; false, and nothing entered, where it is known by another statement key.
+pub fn register(
+    tx: &Transaction<'_>,
+    request: &DeviceRequest,
+    key: &VerifyingKey,
+    issued: &Issued,
+    admission: &Admission,
+    now: Wall,
+) -> rusqlite::Result<bool> {
+    let device = &request.device;
+    let known: Option<Vec<u8>> = tx
+        .query_row("SELECT statement_key FROM device WHERE device = ?1", [device.as_str()], |row| row.get(0))
+        .optional()?;
+    if known.is_some_and(|known| known != key.as_bytes()) {
+        return Ok(false);
+    }
+    let every = i64::try_from(admission.round_every.as_millis()).unwrap_or(i64::MAX);
+    let logged = admit(tx, device, key.as_bytes(), now)?;
+    tx.execute(
+        "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
+                             round_every_ms, added_ms, expected_ms, logged)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (device) DO UPDATE SET ward = ?2, institution = ?3, cert_sha256 = ?5, cert_until_ms = ?6,
+             next_cert_sha256 = NULL, round_every_ms = ?7, revoked_ms = NULL, logged = ?10",
+        params![
+            device.as_str(),
+            request.ward.as_str(),
+            admission.institution,
+            key.as_bytes(),
+            issued.sha256,
+            issued.until.0,
+            every,
+            now.0,
+            now.0.saturating_add(every.saturating_mul(2)),
+            number(logged),
+        ],
+    )?;
+    certificates::record(tx, device, issued)?;
+    certificates::end(tx, device, Some(&issued.sha256), false, now)?;
+    Ok(true)
 }
 
 /// Enters an admission into the log.
@@ -140,6 +160,9 @@ pub fn revoke(db: &Database, device: &DeviceId, now: Wall) -> Result<bool, Datab
             "UPDATE device SET revoked_ms = coalesce(revoked_ms, ?2) WHERE device = ?1",
             params![device.as_str(), now.0],
         )?;
+        certificates::end(tx, device, None, true, now)?;
+        // Whoever holds a token for it must not bring it back.
+        tokens::withdraw(tx, device)?;
         // Nothing is expected of it any more; what its chain did stays open.
         for kind in [Own::Silence, Own::NoRound] {
             cases::end(tx, device, kind, now)?;
@@ -224,6 +247,7 @@ pub fn enter(tx: &Transaction<'_>, device: &DeviceId) -> rusqlite::Result<()> {
 mod tests {
     use super::*;
     use crate::platform::keys;
+    use rustls::pki_types::pem::PemObject;
 
     #[test]
     fn a_certificate_names_its_device_also_in_chinese() {
@@ -234,7 +258,7 @@ mod tests {
         let csr = rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
         for name in ["ward-3a", "三病区-1"] {
             let device = DeviceId::new(name).unwrap();
-            let pem = keys.issue(&csr, &device, Wall(0)).unwrap();
+            let pem = keys.issue(&csr, &device, Wall(0)).unwrap().pem;
             let cert = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
             assert_eq!(named_in(&cert), Some(device));
         }

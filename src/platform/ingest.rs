@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody, to_bytes};
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use ed25519_dalek::SigningKey;
@@ -18,13 +18,15 @@ use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::net::server::PeerCertificate;
 use crate::platform::accept;
+use crate::platform::answer::{self, Unread};
 use crate::platform::cases::{self, Own};
+use crate::platform::certificates;
 use crate::platform::chain;
 use crate::platform::db::{Database, DatabaseError};
 use crate::platform::devices::{self, Registered};
 use crate::platform::keys::Keys;
 use crate::platform::turns::{NotYet, Turns};
-use crate::wire::batch::{Answer, Batch, Item, MOST_BYTES, MOST_ITEMS, Problem, Receipt};
+use crate::wire::batch::{Answer, Batch, Item, MOST_BYTES, MOST_ITEMS, Receipt};
 use crate::wire::dsse::Envelope;
 use crate::wire::parcel::{self, BadParcel};
 
@@ -36,7 +38,6 @@ const MOST_AT_WORK: usize = 64;
 const PLACE_WAIT: Duration = Duration::from_secs(5);
 /// The JSON of a batch may be twice as long as what it carries.
 const LONGEST: usize = MOST_BYTES * 2;
-const BODY_WAIT: Duration = Duration::from_secs(30);
 
 /// What the device port works with.
 pub struct Ingest {
@@ -111,21 +112,12 @@ impl Refusal {
     }
 
     fn answer(&self) -> Response {
-        let status = self.status();
         // Paths and causes of our own are none of the peer's business.
         let is_ours = matches!(self, Refusal::Database(_));
         let detail =
             if is_ours { "the platform cannot store anything now".to_owned() } else { self.to_string() };
-        let problem = Problem {
-            kind: "about:blank".to_owned(),
-            title: status.canonical_reason().unwrap_or("Refused").to_owned(),
-            status: status.as_u16(),
-            detail: Some(detail),
-        };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut answer = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         let wait = match self {
-            Refusal::DeviceBusy(NotYet { wait }) => Some(wait.as_secs().max(1)),
+            Refusal::DeviceBusy(NotYet { wait }) => Some(u32::try_from(wait.as_secs()).unwrap_or(1).max(1)),
             Refusal::Busy => Some(2),
             Refusal::Database(_) => Some(30),
             Refusal::Nobody
@@ -138,10 +130,7 @@ impl Refusal {
             | Refusal::NotTrue { .. }
             | Refusal::Parcel(_) => None,
         };
-        if let Some(seconds) = wait {
-            answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
-        }
-        answer
+        answer::refusal(self.status(), detail, wait)
     }
 }
 
@@ -211,20 +200,10 @@ async fn place(places: &Arc<Semaphore>, wanted: usize) -> Result<OwnedSemaphoreP
 }
 
 async fn body(body: Body) -> Result<Vec<u8>, Refusal> {
-    match tokio::time::timeout(BODY_WAIT, to_bytes(body, LONGEST)).await {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(error)) => {
-            let mut cause: Option<&dyn std::error::Error> = Some(&error);
-            while let Some(error) = cause {
-                if error.to_string().contains("length limit exceeded") {
-                    return Err(Refusal::TooLarge);
-                }
-                cause = error.source();
-            }
-            Err(Refusal::Broken)
-        }
-        Err(_) => Err(Refusal::Broken),
-    }
+    answer::body(body, LONGEST).await.map_err(|unread| match unread {
+        Unread::TooLarge => Refusal::TooLarge,
+        Unread::Broken => Refusal::Broken,
+    })
 }
 
 fn take_batch(
@@ -234,10 +213,8 @@ fn take_batch(
     bytes: &[u8],
 ) -> Result<Answer, Refusal> {
     let now = ingest.clock.now().wall;
-    let registered = ingest.db.read(|connection| devices::find(connection, device))?;
-    let registered = registered
-        .filter(|known| !known.revoked && known.cert_sha256 == fingerprint)
-        .ok_or(Refusal::NotAdmitted)?;
+    let registered =
+        certificates::admitted(&ingest.db, device, fingerprint, now)?.ok_or(Refusal::NotAdmitted)?;
     let batch: Batch = serde_json::from_slice(bytes).map_err(Refusal::Format)?;
     if batch.v != 1 {
         return Err(Refusal::Version(batch.v));
@@ -310,6 +287,7 @@ pub fn take_parcel(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header;
 
     #[tokio::test]
     async fn a_body_over_the_limit_is_too_large_and_not_merely_broken() {

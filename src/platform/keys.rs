@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `ca.pem`, `ca.key` | ECDSA P-256, `CA:true`, no further authority below it |
-//! | `server.pem`, `server.key` | the device port's certificate |
+//! | `server.pem`, `server.key` | the device port's certificate; the key stays when it is renewed, so that one file changes |
+//! | `crl.der` | what was issued and is not accepted any more, signed by the CA every hour |
 //! | `receipt.key` | Ed25519 seed: signs receipts |
 //! | `log.key` | Ed25519 seed: signs the heads of the log |
 //! | `evidence.key` | X25519, pairs of private and public, the newest first: opens evidence |
@@ -13,19 +14,26 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PublicKeyData, RevocationReason, RevokedCertParams, SanType, SerialNumber,
 };
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::base::clock::Wall;
-use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
+use crate::base::files::{FileError, make_owner_only_folder, read_at_most, sha256_hex, write_owner_only};
 use crate::base::ids::DeviceId;
+use crate::net::cert::{self, Validity};
 use crate::net::tls::Identity;
 use crate::wire::{event, seal};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CA_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-const SERVER_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
+/// 90 days with the day before it is made; the running platform renews it at two thirds.
+const SERVER_LIFE: Duration = Duration::from_secs(89 * 24 * 3600);
+/// Twice the hour after which the next one is made.
+const CRL_LIFE: Duration = Duration::from_secs(2 * 3600);
 
 /// Short, so that a forgotten device falls out by itself; the device asks anew at two thirds of it.
 pub const DEVICE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -52,8 +60,29 @@ pub enum KeyError {
     Request(rcgen::Error),
     #[error("a certificate cannot be made: {0}")]
     Certificate(#[from] rcgen::Error),
+    #[error("{0} does not hold a certificate of this platform: restore it from a backup")]
+    Server(PathBuf),
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
+}
+
+/// A certificate as it was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    pub pem: String,
+    /// Of the DER form: how the device port recognises it.
+    pub sha256: String,
+    pub serial: Vec<u8>,
+    pub until: Wall,
+}
+
+/// A certificate that is not accepted any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub serial: Vec<u8>,
+    pub at: Wall,
+    /// Its device was shut out; otherwise a newer one took its place.
+    pub is_revoked: bool,
 }
 
 /// Everything the platform needs to serve and to enrol.
@@ -145,10 +174,13 @@ fn blank(name: &str, now: Wall, life: Duration) -> Result<CertificateParams, Key
     // A leading bit would make the DER integer negative.
     serial[0] &= 0x7f;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
-    let moment = Duration::from_millis(u64::try_from(now.0).unwrap_or(0));
-    params.not_before = rcgen::date_time_ymd(1970, 1, 1) + moment.saturating_sub(DAY);
-    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + moment + life;
+    params.not_before = rcgen::date_time_ymd(1970, 1, 1) + since_1970(now).saturating_sub(DAY);
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_1970(now) + life;
     Ok(params)
+}
+
+fn since_1970(at: Wall) -> Duration {
+    Duration::from_millis(u64::try_from(at.0).unwrap_or(0))
 }
 
 impl Keys {
@@ -201,12 +233,67 @@ impl Keys {
         &self.ca_pem
     }
 
-    /// Issues a device's certificate (PEM). Of the request only the public key is used: rcgen would copy
+    /// What both ports show of `cert_pem`: with the CA's certificate behind it, for those who know only its digest.
+    pub fn shown(&self, cert_pem: &str) -> Identity {
+        Identity { cert_pem: format!("{cert_pem}{}", self.ca_pem), ..self.server_identity() }
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>, KeyError> {
+        Ok(Issuer::from_ca_cert_pem(&self.ca_pem, KeyPair::from_pem(&self.ca_key_pem)?)?)
+    }
+
+    /// The next certificate (PEM) of the ports, for the same key and names, where two thirds of the life of the one in
+    /// `dir` are over or it lives longer than is allowed today.
+    ///
+    /// # Errors
+    /// [`KeyError::Server`] when there is none to go by.
+    pub fn server_renewal(&self, dir: &Path, now: Wall) -> Result<Option<String>, KeyError> {
+        let path = dir.join("server.pem");
+        let pem = String::from_utf8_lossy(&read_at_most(&path, MOST_BYTES)?).into_owned();
+        let unusable = || KeyError::Server(path.clone());
+        let validity = Validity::of_pem(&pem).ok_or_else(unusable)?;
+        let is_long = validity.until.since(validity.from) > SERVER_LIFE + DAY * 2;
+        if !validity.is_due(now) && !is_long {
+            return Ok(None);
+        }
+        let hosts = hosts_of(&pem).ok_or_else(unusable)?;
+        let key = KeyPair::from_pem(&self.server_key_pem)?;
+        Ok(Some(server_certificate(&hosts, now)?.signed_by(&key, &self.issuer()?)?.pem()))
+    }
+
+    /// The list of what is not accepted any more (DER), good until the one after the next is due.
+    ///
+    /// # Errors
+    /// [`KeyError::Certificate`].
+    pub fn revocation_list(&self, ended: &[Ended], now: Wall) -> Result<Vec<u8>, KeyError> {
+        let certificate = |ended: &Ended| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(&ended.serial),
+            revocation_time: rcgen::date_time_ymd(1970, 1, 1) + since_1970(ended.at),
+            reason_code: Some(if ended.is_revoked {
+                RevocationReason::PrivilegeWithdrawn
+            } else {
+                RevocationReason::Superseded
+            }),
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(1970, 1, 1) + since_1970(now),
+            next_update: rcgen::date_time_ymd(1970, 1, 1) + since_1970(now) + CRL_LIFE,
+            // Grows with time; a list made twice in one millisecond is the same list.
+            crl_number: SerialNumber::from(u64::try_from(now.0).unwrap_or(0)),
+            issuing_distribution_point: None,
+            revoked_certs: ended.iter().map(certificate).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(params.signed_by(&self.issuer()?)?.der().to_vec())
+    }
+
+    /// Issues a device's certificate. Of the request only the public key is used: rcgen would copy
     /// `CA:TRUE` and foreign names out of it into a certificate signed by us.
     ///
     /// # Errors
     /// [`KeyError::Request`] when the request is not signed by its own key.
-    pub fn issue(&self, csr_pem: &str, device: &DeviceId, now: Wall) -> Result<String, KeyError> {
+    pub fn issue(&self, csr_pem: &str, device: &DeviceId, now: Wall) -> Result<Issued, KeyError> {
         let request = CertificateSigningRequestParams::from_pem(csr_pem).map_err(KeyError::Request)?;
         let mut params = blank("bedcheck device", now, DEVICE_LIFE)?;
         let name = event::source(device);
@@ -214,10 +301,36 @@ impl Keys {
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let ca_key = KeyPair::from_pem(&self.ca_key_pem)?;
-        let issuer = Issuer::from_ca_cert_pem(&self.ca_pem, &ca_key)?;
-        Ok(params.signed_by(&request.public_key, &issuer)?.pem())
+        let serial = params.serial_number.as_ref().map_or_else(Vec::new, SerialNumber::to_bytes);
+        let cert = params.signed_by(&request.public_key, &self.issuer()?)?;
+        Ok(Issued { pem: cert.pem(), sha256: sha256_hex(cert.der()), serial, until: now.plus(DEVICE_LIFE) })
     }
+}
+
+/// The public key (SubjectPublicKeyInfo, DER) that a certificate request asks for, proven to be its sender's.
+///
+/// # Errors
+/// [`KeyError::Request`].
+pub fn requested_key(csr_pem: &str) -> Result<Vec<u8>, KeyError> {
+    let request = CertificateSigningRequestParams::from_pem(csr_pem).map_err(KeyError::Request)?;
+    Ok(request.public_key.subject_public_key_info())
+}
+
+/// The names and addresses in a certificate.
+fn hosts_of(pem: &str) -> Option<Vec<String>> {
+    let der = cert::first(pem)?;
+    let (_, cert) = X509Certificate::from_der(&der).ok()?;
+    let names = cert.subject_alternative_name().ok()??;
+    let hosts = names.value.general_names.iter().filter_map(|name| {
+        if let GeneralName::DNSName(name) = name {
+            return Some((*name).to_owned());
+        }
+        let GeneralName::IPAddress(bytes) = name else { return None };
+        let v4 = <[u8; 4]>::try_from(*bytes).ok().map(std::net::IpAddr::from);
+        let v6 = <[u8; 16]>::try_from(*bytes).ok().map(std::net::IpAddr::from);
+        v4.or(v6).map(|address| address.to_string())
+    });
+    Some(hosts.collect())
 }
 
 /// A URI in a certificate is ASCII; a device may be named 三病区-1.
@@ -234,11 +347,11 @@ pub fn uri(source: &str) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test breaks files on purpose")]
 mod tests {
     use super::*;
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
-    use x509_parser::prelude::{FromDer, X509Certificate};
 
     #[test]
     fn a_request_that_asks_to_be_an_authority_gets_an_ordinary_certificate() {
@@ -253,7 +366,7 @@ mod tests {
         let csr = asked.serialize_request(&device_key).unwrap().pem().unwrap();
 
         let device = DeviceId::new("ward-3a").unwrap();
-        let pem = keys.issue(&csr, &device, now).unwrap();
+        let pem = keys.issue(&csr, &device, now).unwrap().pem;
 
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let (_, cert) = X509Certificate::from_der(&der).unwrap();
@@ -266,6 +379,28 @@ mod tests {
         assert!(!cert.key_usage().unwrap().unwrap().value.key_cert_sign());
         let days = (cert.validity().not_after.timestamp() * 1000 - now.0) / 86_400_000;
         assert_eq!(days, 30);
+    }
+
+    #[test]
+    fn the_ports_certificate_lives_ninety_days_and_is_renewed_at_sixty_with_its_names_and_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Wall(1_790_000_000_000);
+        let hosts = ["platform.example".to_owned(), "10.1.2.3".to_owned(), "::1".to_owned()];
+        init(folder.path(), &hosts, now).unwrap();
+        let keys = Keys::read(folder.path()).unwrap();
+        let before = keys.server_identity().cert_pem;
+        let validity = Validity::of_pem(&before).unwrap();
+        assert!(validity.until.since(validity.from) <= DAY * 90);
+        assert!(validity.until.since(now) >= DAY * 88);
+        assert_eq!(keys.server_renewal(folder.path(), now.plus(DAY * 58)).unwrap(), None);
+        assert_eq!(keys.server_renewal(folder.path(), Wall(0)).unwrap(), None, "a clock set back");
+        let next = keys.server_renewal(folder.path(), now.plus(DAY * 60)).unwrap().unwrap();
+        assert_eq!(hosts_of(&next).unwrap(), hosts);
+        let key = |pem: &str| cert::public_key(&cert::first(pem).unwrap()).unwrap();
+        assert_eq!(key(&next), key(&before));
+        assert!(Validity::of_pem(&next).unwrap().until > validity.until);
+        std::fs::write(folder.path().join("server.pem"), "x").unwrap();
+        assert!(matches!(keys.server_renewal(folder.path(), now), Err(KeyError::Server(_))));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //!                                                                  │
 //!                    link · roster · ledger of due checks · cases ◄┘
 //!                                    ▲
+//!  new device ──TLS──► enrol: token, proof ──► devices, certificates ──► bundle; the list of ended certificates
+//!
 //!  sweep, every second ──────────────┘ what is overdue becomes NotDone 未执行 and silence
 //!
 //!  browser ──loopback only──► dashboard: page, rows, events, evidence; JSON under /api/v1
@@ -15,14 +17,16 @@
 //! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`).
 
 pub mod accept;
+pub mod answer;
 pub mod cases;
+pub mod certificates;
 pub mod chain;
 pub mod cmd;
-mod cmd_people;
 pub mod dashboard;
 pub mod db;
 pub mod devices;
 pub mod draws;
+pub mod enrol;
 pub mod export;
 pub mod ingest;
 pub mod keys;
@@ -30,6 +34,9 @@ pub mod ledger;
 pub mod log;
 pub mod orders;
 pub mod people;
+pub mod renewal;
 pub mod serve;
+pub mod tokens;
 pub mod turns;
+pub mod upkeep;
 pub mod view;

@@ -1,8 +1,9 @@
-//! Both ports and the sweep, from start to clean end.
+//! The ports, the sweep and the upkeep, from start to clean end.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
@@ -18,11 +19,14 @@ use crate::net::server;
 use crate::net::tls::{self, TlsError};
 use crate::platform::dashboard::Dashboard;
 use crate::platform::db::{Database, DatabaseError};
+use crate::platform::enrol::{self, Door};
 use crate::platform::ingest::{Answering, Ingest};
 use crate::platform::keys::{KeyError, Keys};
 use crate::platform::ledger;
 use crate::platform::log;
+use crate::platform::renewal::Renewal;
 use crate::platform::turns::Turns;
+use crate::platform::upkeep::{Upkeep, UpkeepError};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -32,6 +36,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// Where devices deliver, over mutual TLS.
     pub devices: String,
+    /// Where new devices enrol by token, over TLS without a client certificate; closed where there is none.
+    pub enrol: Option<String>,
     /// Where people look, in the clear: loopback only.
     pub dashboard: String,
     pub grace: Duration,
@@ -58,12 +64,17 @@ pub enum ServeError {
     Listen(#[from] std::io::Error),
     #[error(transparent)]
     File(#[from] FileError),
+    #[error(transparent)]
+    Upkeep(#[from] UpkeepError),
 }
 
 /// A platform that runs; ends when shutdown begins.
 pub struct Running {
     pub devices: SocketAddr,
+    pub enrol: Option<SocketAddr>,
     pub dashboard: SocketAddr,
+    /// Renews certificates and lists; looks every minute by itself.
+    pub upkeep: Arc<Upkeep>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -77,39 +88,52 @@ impl Running {
     }
 }
 
-/// Binds both ports, writes `addresses.json` and serves until shutdown.
+/// Binds the ports, writes `addresses.json` and serves until shutdown.
 ///
 /// # Errors
 /// [`ServeError`].
 pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Result<Running, ServeError> {
-    let keys = Keys::read(&settings.dir)?;
+    let keys = Arc::new(Keys::read(&settings.dir)?);
     let db = open_database(&settings.dir)?;
-    let tls = tls::server(&keys.server_identity())?;
+    let since = clock.now().wall;
+    let upkeep = Arc::new(Upkeep::begin(settings.dir.clone(), keys.clone(), db.clone(), since)?);
+    let tls = tls::server_showing(keys.ca_pem(), upkeep.shown.clone())?;
     // A former life's addresses would send whoever waits for the file to closed ports.
     let _ = std::fs::remove_file(settings.dir.join("addresses.json"));
     let dashboard_port = listen_on_loopback(&settings.dashboard).await?;
     let device_port = server::listen(&settings.devices).await?;
     let (devices, dashboard) = (device_port.local_addr()?, dashboard_port.local_addr()?);
+    let refused = Arc::new(AtomicU64::new(0));
 
     let (changes, changed) = watch::channel(0);
-    let since = clock.now().wall;
-    let turns = Turns::new(settings.rate);
-    let answering = Answering::of(&keys);
+    let (turns, answering) = (Turns::new(settings.rate), Answering::of(&keys));
     let ingest = Arc::new(Ingest::new(db.clone(), clock.clone(), answering, changes.clone(), turns));
+    let renewal = Renewal::new(db.clone(), keys.clone(), clock.clone());
+    let routes = ingest.router().merge(renewal.router());
     let overdue = Overdue { since, grace: settings.grace, log_key: keys.log.clone() };
-    let page = Arc::new(Dashboard::new(db.clone(), clock.clone(), keys, changed));
-    let sweep = sweep(db, clock, overdue, changes, stopping.clone());
-    let tasks = vec![
-        supervise::task(
-            "device port",
-            server::serve(device_port, Some(tls), ingest.router(), stopping.clone()),
-        ),
-        supervise::task("dashboard", server::serve(dashboard_port, None, page.router(), stopping.clone())),
-        supervise::task("sweep", sweep),
-    ];
-    // Last, so that whoever waits for the file finds both ports open.
-    write_addresses(&settings.dir, devices, dashboard)?;
-    Ok(Running { devices, dashboard, tasks })
+    let page = Arc::new(Dashboard::new(db.clone(), clock.clone(), keys.clone(), changed, refused.clone()));
+    let mut tasks = Vec::new();
+    let mut enrol = None;
+    if let Some(address) = &settings.enrol {
+        let port = server::listen(address).await?;
+        enrol = Some(port.local_addr()?);
+        let door = Door::new(db.clone(), keys, clock.clone(), upkeep.list.subscribe(), refused);
+        let tls = Some(tls::open_server(upkeep.shown.clone())?);
+        let serve =
+            server::serve_at_most(enrol::MOST_CONNECTIONS, port, tls, door.router(), stopping.clone());
+        tasks.push(supervise::task("enrolment port", serve));
+    }
+    let sweep = sweep(db, clock.clone(), overdue, changes, stopping.clone());
+    let devices_served = server::serve(device_port, Some(tls), routes, stopping.clone());
+    let page_served = server::serve(dashboard_port, None, page.router(), stopping.clone());
+    tasks.push(supervise::task("device port", devices_served));
+    tasks.push(supervise::task("dashboard", page_served));
+    tasks.push(supervise::task("sweep", sweep));
+    tasks.push(supervise::task("upkeep", upkeep.clone().run(clock, stopping.clone())));
+    let running = Running { devices, enrol, dashboard, upkeep, tasks };
+    // Last, so that whoever waits for the file finds all ports open.
+    write_addresses(&settings.dir, &running)?;
+    Ok(running)
 }
 
 /// Opens the database of an existing platform.
@@ -139,10 +163,11 @@ async fn listen_on_loopback(address: &str) -> Result<TcpListener, ServeError> {
     Ok(listener)
 }
 
-fn write_addresses(dir: &Path, devices: SocketAddr, dashboard: SocketAddr) -> Result<(), FileError> {
+fn write_addresses(dir: &Path, running: &Running) -> Result<(), FileError> {
     let addresses = serde_json::json!({
-        "devices": format!("https://{devices}"),
-        "dashboard": format!("http://{dashboard}"),
+        "devices": format!("https://{}", running.devices),
+        "enrol": running.enrol.map(|enrol| format!("https://{enrol}")),
+        "dashboard": format!("http://{}", running.dashboard),
     });
     write_owner_only(&dir.join("addresses.json"), addresses.to_string().as_bytes())
 }

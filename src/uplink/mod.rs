@@ -1,4 +1,4 @@
-//! One batch to the platform over mutual TLS, one signed receipt back.
+//! One batch to the platform over mutual TLS, one signed receipt back; the first certificate, and the next ones.
 
 use std::time::Duration;
 
@@ -7,11 +7,15 @@ use reqwest::Method;
 
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
-use crate::net::client::{Client, ClientError};
+use crate::net::cert;
+use crate::net::client::{Client, ClientError, Response};
 use crate::wire::batch::{Answer, Batch, Item, Problem, RECEIPT_TYPE, Receipt};
 use crate::wire::dsse::{Envelope, NotBelieved};
+use crate::wire::enrol::{DeviceBundle, Renewed};
+use crate::wire::token::{Enrolment, Token};
 
-/// The platform as this device knows it.
+/// The platform as this device knows it. Clones share their connections.
+#[derive(Clone)]
 pub struct Platform {
     pub client: Client,
     pub device: DeviceId,
@@ -24,7 +28,7 @@ pub struct Acknowledged {
     pub digest: String,
 }
 
-/// Why a batch was not acknowledged. Everything stays in the outbox.
+/// Why the platform did not give what was asked. Everything stays in the outbox.
 #[derive(Debug, thiserror::Error)]
 pub enum UplinkError {
     #[error(transparent)]
@@ -41,6 +45,8 @@ pub enum UplinkError {
     Receipt(#[from] NotBelieved),
     #[error("the receipt is for device {0}")]
     OtherDevice(DeviceId),
+    #[error("the bundle is for another device or names another CA than the token")]
+    OtherPlatform,
 }
 
 impl Platform {
@@ -51,19 +57,50 @@ impl Platform {
     pub async fn deliver(&self, items: Vec<Item>) -> Result<Acknowledged, UplinkError> {
         let batch = Batch { v: 1, device: self.device.clone(), items };
         let body = serde_json::to_vec(&batch).map_err(UplinkError::Encode)?;
-        let response = self.client.send(Method::POST, "/v1/batches", body).await?;
-        match response.status {
-            200 => {}
-            status @ (429 | 500..=599) => {
-                return Err(UplinkError::Busy { status, retry_after: response.retry_after });
-            }
-            status => {
-                let detail = serde_json::from_slice::<Problem>(&response.body)
-                    .map_or_else(|_| "no reason given".to_owned(), |p| p.detail.unwrap_or(p.title));
-                return Err(UplinkError::Refused { status, detail });
-            }
+        let answer = granted(self.client.send(Method::POST, "/v1/batches", body).await?)?;
+        acknowledged(&answer, &self.receipt_key, &self.device)
+    }
+
+    /// Asks for the certificate (PEM) of the next TLS key, over the connection that shows the present one.
+    ///
+    /// # Errors
+    /// [`UplinkError`].
+    pub async fn renew(&self, request: &Envelope) -> Result<String, UplinkError> {
+        let body = serde_json::to_vec(request).map_err(UplinkError::Encode)?;
+        let answer = granted(self.client.send(Method::POST, "/v1/certificate", body).await?)?;
+        let renewed: Renewed =
+            serde_json::from_slice(&answer).map_err(|error| UplinkError::Nonsense(error.to_string()))?;
+        Ok(renewed.cert_pem)
+    }
+}
+
+/// Shows the proof of a token to the platform it names, and to nobody else; what the platform says of itself.
+///
+/// # Errors
+/// [`UplinkError`]; [`UplinkError::OtherPlatform`] when the answer is not for this device or not of this CA.
+pub async fn enrol(token: &Token, enrolment: &Enrolment) -> Result<DeviceBundle, UplinkError> {
+    let body = serde_json::to_vec(enrolment).map_err(UplinkError::Encode)?;
+    let client = Client::pinned(&token.url, token.ca_key_sha256)?;
+    let answer = granted(client.send(Method::POST, "/v1/enrol", body).await?)?;
+    let bundle: DeviceBundle =
+        serde_json::from_slice(&answer).map_err(|error| UplinkError::Nonsense(error.to_string()))?;
+    // The CA believed from now on is the one of the token, and no second one beside it.
+    if bundle.device != token.device || cert::only_key_digest(&bundle.ca_pem) != Some(token.ca_key_sha256) {
+        return Err(UplinkError::OtherPlatform);
+    }
+    Ok(bundle)
+}
+
+/// The body of an answer that grants what was asked.
+fn granted(response: Response) -> Result<Vec<u8>, UplinkError> {
+    match response.status {
+        200 => Ok(response.body),
+        status @ (429 | 500..=599) => Err(UplinkError::Busy { status, retry_after: response.retry_after }),
+        status => {
+            let detail = serde_json::from_slice::<Problem>(&response.body)
+                .map_or_else(|_| "no reason given".to_owned(), |p| p.detail.unwrap_or(p.title));
+            Err(UplinkError::Refused { status, detail })
         }
-        acknowledged(&response.body, &self.receipt_key, &self.device)
     }
 }
 

@@ -1,4 +1,5 @@
-//! How a device becomes known: a request made on the device, a bundle made by the platform. Private keys never travel.
+//! How a device becomes known and stays so: a request made on the device, a bundle made by the platform, later a new
+//! certificate for a new key. Private keys never travel.
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,14 @@ pub struct DeviceBundle {
     /// X25519 public key evidence is sealed to.
     #[serde(with = "base64_bytes")]
     pub evidence_key: Vec<u8>,
+}
+
+/// The platform's answer to a [`DeviceRequest`] of a device that it knows: the certificate of its next TLS key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewed {
+    pub v: u8,
+    pub cert_pem: String,
 }
 
 /// Why a request is refused.

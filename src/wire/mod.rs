@@ -19,6 +19,7 @@ pub mod note;
 pub mod parcel;
 pub mod seal;
 pub mod statement;
+pub mod token;
 pub mod tree;
 
 /// Bytes as base64 in JSON.

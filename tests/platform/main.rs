@@ -19,7 +19,11 @@ use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod case;
+mod door;
+mod enrolment;
+mod papers;
 mod parcel;
+mod renewal;
 mod strangers;
 mod tamper;
 mod world;
@@ -231,6 +235,7 @@ async fn the_dashboard_refuses_foreign_names_and_public_addresses() {
     let settings = Settings {
         dir: world.folder.path().to_owned(),
         devices: "127.0.0.1:0".into(),
+        enrol: None,
         dashboard: "0.0.0.0:0".into(),
         grace: Duration::ZERO,
         rate: 1,

@@ -246,7 +246,7 @@ fn a_certificate_lasts_thirty_days_and_no_longer() {
     let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
     let device = bedcheck::base::ids::DeviceId::new("ward-3a").unwrap();
     let now = Clock::system().now().wall;
-    let issued = keys.issue(&csr, &device, Wall(now.0 - 31 * DAY)).unwrap();
+    let issued = keys.issue(&csr, &device, Wall(now.0 - 31 * DAY)).unwrap().pem;
     let (_, pem) = x509_parser::pem::parse_x509_pem(issued.as_bytes()).unwrap();
     assert!(pem.parse_x509().unwrap().validity().not_after.timestamp() * 1000 < now.0);
 }

@@ -48,20 +48,34 @@ pub struct World {
 
 impl World {
     pub async fn new() -> World {
+        World::at(fixed()).await
+    }
+
+    /// A platform whose clock stands still at the present, so that what it issues is good today.
+    pub async fn today() -> World {
+        World::at(Clock::Fixed(Clock::system().now())).await
+    }
+
+    async fn at(clock: Clock) -> World {
+        World::of(Clock::system().now().wall, clock).await
+    }
+
+    /// A platform whose keys were made at `made`.
+    pub async fn of(made: Wall, clock: Clock) -> World {
         let folder = tempfile::tempdir().unwrap();
-        keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], Clock::system().now().wall)
-            .unwrap();
+        keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], made).unwrap();
         Database::open(&folder.path().join("platform.db")).unwrap();
         let (stop, stopping) = supervise::shutdown();
         let settings = Settings {
             dir: folder.path().to_owned(),
             devices: "127.0.0.1:0".into(),
+            enrol: Some("127.0.0.1:0".into()),
             dashboard: "127.0.0.1:0".into(),
             grace: Duration::from_secs(60),
             // The clock of these worlds stands still, and no bucket is ever filled again.
             rate: 100_000,
         };
-        let running = serve::start(&settings, fixed(), &stopping).await.unwrap();
+        let running = serve::start(&settings, clock, &stopping).await.unwrap();
         World { folder, running: Some(running), stop }
     }
 

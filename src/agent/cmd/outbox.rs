@@ -193,6 +193,7 @@ fn accept(state: &Path, path: &Path) -> anyhow::Result<Code> {
                 | UplinkError::Encode(_)
                 | UplinkError::Busy { .. }
                 | UplinkError::Refused { .. }
+                | UplinkError::OtherPlatform
                 | UplinkError::Nonsense(_)) => other.to_string(),
             })
         })?;

@@ -4,13 +4,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use x509_parser::pem::parse_x509_pem;
-
 use crate::agent::config::Settings;
 use crate::agent::doctor::{Line, existing};
 use crate::agent::{identity, tasks};
-use crate::base::clock::{Now, Wall};
+use crate::base::clock::Now;
+use crate::base::ids::DeviceId;
 use crate::base::space;
+use crate::net::cert::Validity;
 use crate::vision::manifest::Grade as PackGrade;
 use crate::vision::runtime;
 use crate::wire::enrol::DeviceBundle;
@@ -20,8 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Less room than this is nearly none: a week of statements takes some MB, evidence more.
 const LOW: u64 = 1024 * 1024 * 1024;
 const VERY_LOW: u64 = 100 * 1024 * 1024;
-/// Certificates live for 30 days at the shortest.
+/// Certificates of ports live for 30 days at the shortest.
 pub const DAYS_TO_WARN: i64 = 10;
+/// The agent asks every hour once its certificate is due; a day later something is in its way.
+const OVERDUE: Duration = Duration::from_secs(24 * 3600);
 
 pub fn library() -> Line {
     let title = ("推理库", "ONNX Runtime");
@@ -65,8 +67,9 @@ pub fn clock(settings: &Settings, now: Now) -> Line {
     let line = Line::good("clock", ("时钟", "clock"), format!("{}", now.wall));
     let born = identity::bundle(&settings.state)
         .ok()
-        .and_then(|bundle| validity(bundle.cert_pem.as_bytes()))
-        .map(|(from, _)| from);
+        .and_then(|bundle| identity::tls(&settings.state, &bundle).ok())
+        .and_then(|shown| Validity::of_pem(&shown.cert_pem))
+        .map(|validity| validity.from);
     if born.is_some_and(|born| now.wall < born) {
         return line.bad("时间早于本机证书签发时间，请校时 · earlier than this device's certificate: set the clock (timedatectl set-ntp true)");
     }
@@ -122,30 +125,37 @@ pub fn keys(settings: &Settings) -> Line {
 
 /// The device's certificate, and the platform behind it.
 pub async fn identity(settings: &Settings, now: Now) -> Vec<Line> {
-    let title = ("设备证书", "certificate");
+    let title = CERTIFICATE;
     let bundle = match identity::bundle(&settings.state) {
         Ok(bundle) => bundle,
         Err(error) => {
-            let next = "bedcheck device request，再 then bedcheck device accept bundle.json";
+            let next = "请平台管理员签发令牌，再 ask the platform's administrator for a token, then: bedcheck device enrol";
             return vec![Line::good("certificate", title, error.to_string()).bad(next)];
         }
     };
-    let certificate = match validity(bundle.cert_pem.as_bytes()) {
-        Some((_, until)) => {
-            let days = days_left(until, now);
-            let line = Line::good("certificate", title, format!("{}，剩 {days} 天 days left", bundle.device));
-            let next =
-                "请平台管理员重新签发 bundle.json · ask the platform's administrator for a new bundle.json";
-            match days {
-                days if days < 0 => line.bad(next),
-                days if days < DAYS_TO_WARN => line.attention(next),
-                _ => line,
-            }
-        }
-        None => Line::good("certificate", title, "看不懂 not understood")
-            .bad("bedcheck device accept bundle.json"),
+    let shown = identity::tls(&settings.state, &bundle);
+    let certificate = match shown.ok().and_then(|shown| Validity::of_pem(&shown.cert_pem)) {
+        Some(validity) => life(&bundle.device, validity, now),
+        None => Line::good("certificate", title, "看不懂 not understood").bad("bedcheck device enrol"),
     };
     vec![certificate, platform(settings, &bundle).await]
+}
+
+const CERTIFICATE: (&str, &str) = ("设备证书", "certificate");
+
+/// How much of a certificate's life is left, and whether the next one should have come.
+fn life(device: &DeviceId, validity: Validity, now: Now) -> Line {
+    let days = validity.days_left(now.wall);
+    let line = Line::good("certificate", CERTIFICATE, format!("{device}，剩 {days} 天 days left"));
+    if now.wall >= validity.until {
+        line.bad("已过期，请用新令牌重新接入 · expired: ask for a new token, then: bedcheck device enrol")
+    } else if now.wall >= validity.renew_at().plus(OVERDUE) {
+        line.attention(
+            "本应已自动换新：检查程序是否运行、平台是否连通 · should have been renewed by itself: is the agent running, does it reach the platform?",
+        )
+    } else {
+        line
+    }
 }
 
 async fn platform(settings: &Settings, bundle: &DeviceBundle) -> Line {
@@ -154,7 +164,7 @@ async fn platform(settings: &Settings, bundle: &DeviceBundle) -> Line {
     let next = "检查网络、防火墙和平台地址；断网时结果保存在本机 · check network, firewall and address; findings are kept meanwhile";
     let platform = match identity::platform(&settings.state, bundle) {
         Ok(platform) => platform,
-        Err(error) => return line(error.to_string()).bad("bedcheck device accept bundle.json"),
+        Err(error) => return line(error.to_string()).bad("bedcheck device enrol"),
     };
     let client = platform.client.patient_for(PATIENCE);
     match client.send(reqwest::Method::GET, "/healthz", Vec::new()).await {
@@ -165,16 +175,21 @@ async fn platform(settings: &Settings, bundle: &DeviceBundle) -> Line {
     }
 }
 
-/// From when until when the first certificate of a chain is good.
-pub fn validity(pem: &[u8]) -> Option<(Wall, Wall)> {
-    let (_, pem) = parse_x509_pem(pem).ok()?;
-    let certificate = pem.parse_x509().ok()?;
-    let validity = certificate.validity();
-    let wall = |seconds: i64| Wall(seconds.saturating_mul(1000));
-    Some((wall(validity.not_before.timestamp()), wall(validity.not_after.timestamp())))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::doctor::Grade;
+    use crate::base::clock::Wall;
 
-/// Whole days until then; below 0 when it is over.
-pub fn days_left(until: Wall, now: Now) -> i64 {
-    (until.0 - now.wall.0).div_euclid(24 * 3_600_000)
+    #[test]
+    fn a_certificate_that_should_have_been_renewed_is_told_before_it_expires() {
+        let day = 24 * 3_600_000;
+        let thirty = Validity { from: Wall(0), until: Wall(30 * day) };
+        let device = DeviceId::new("terminal-3a").unwrap();
+        let grade = |at: i64| life(&device, thirty, Now { wall: Wall(at), ..Now::default() }).grade;
+        assert_eq!(grade(20 * day), Grade::Good, "due, and the agent is about to ask");
+        assert_eq!(grade(21 * day), Grade::Attention);
+        assert_eq!(grade(30 * day - 1), Grade::Attention);
+        assert_eq!(grade(30 * day), Grade::Bad);
+    }
 }

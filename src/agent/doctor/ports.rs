@@ -6,9 +6,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::agent::config::{Port, Settings};
 use crate::agent::doctor::Line;
-use crate::agent::doctor::device::{DAYS_TO_WARN, days_left, validity};
+use crate::agent::doctor::device::DAYS_TO_WARN;
 use crate::base::clock::Now;
 use crate::base::files::read_at_most;
+use crate::net::cert::Validity;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -43,9 +44,10 @@ async fn one(what: &str, title: (&'static str, &'static str), port: &Port, now: 
         }
     };
     let Some(tls) = &port.tls else { return line };
-    let left = read_at_most(&tls.cert, MOST_BYTES).ok().and_then(|pem| validity(&pem));
+    let pem = read_at_most(&tls.cert, MOST_BYTES).unwrap_or_default();
+    let left = Validity::of_pem(&String::from_utf8_lossy(&pem));
     let next = format!("请更换证书 {} · replace the certificate", tls.cert.display());
-    match left.map(|(_, until)| days_left(until, now)) {
+    match left.map(|validity| validity.days_left(now.wall)) {
         None => line.bad(next),
         Some(days) if days < 0 => line.bad(next),
         Some(days) if days < DAYS_TO_WARN => line.attention(next),

@@ -1,6 +1,7 @@
 //! The dashboard's content as JSON, for programs on the same machine.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State;
@@ -26,7 +27,8 @@ pub async fn exceptions(State(dashboard): State<Arc<Dashboard>>) -> Answer {
 pub async fn devices(State(dashboard): State<Arc<Dashboard>>) -> Answer {
     let now = dashboard.clock.now().wall;
     let devices = dashboard.read(view::devices).await?;
-    Ok(Json(json!({ "now": now, "devices": devices })))
+    let refused = dashboard.refused.load(Ordering::Relaxed);
+    Ok(Json(json!({ "now": now, "devices": devices, "enrolments_refused": refused })))
 }
 
 pub async fn ledger(State(dashboard): State<Arc<Dashboard>>) -> Answer {

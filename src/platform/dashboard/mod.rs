@@ -14,6 +14,7 @@ mod watermark;
 mod words;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -40,13 +41,21 @@ const MOST_FORM: usize = 16 * 1024;
 pub struct Dashboard {
     db: Database,
     clock: Clock,
-    keys: Keys,
+    keys: Arc<Keys>,
     changed: watch::Receiver<u64>,
+    /// Enrolments refused since the start.
+    refused: Arc<AtomicU64>,
 }
 
 impl Dashboard {
-    pub fn new(db: Database, clock: Clock, keys: Keys, changed: watch::Receiver<u64>) -> Dashboard {
-        Dashboard { db, clock, keys, changed }
+    pub fn new(
+        db: Database,
+        clock: Clock,
+        keys: Arc<Keys>,
+        changed: watch::Receiver<u64>,
+        refused: Arc<AtomicU64>,
+    ) -> Dashboard {
+        Dashboard { db, clock, keys, changed, refused }
     }
 
     /// The routes of the dashboard.

@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 4, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 5, tables: TABLES };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -13,6 +13,7 @@ CREATE TABLE device (
     statement_key  BLOB    NOT NULL,
     cert_sha256    TEXT    NOT NULL,
     cert_until_ms  INTEGER NOT NULL,
+    next_cert_sha256 TEXT,              -- issued and not used yet; its first use ends the one before
     round_every_ms INTEGER NOT NULL,
     added_ms       INTEGER NOT NULL,
     logged         INTEGER NOT NULL REFERENCES log_entry, -- its admission with this key
@@ -31,6 +32,32 @@ CREATE TABLE device (
     unsent         INTEGER,
     cameras        TEXT
 ) STRICT;
+-- Every certificate issued by us. `ended_ms`: since when it is not accepted, long before it expires.
+CREATE TABLE certificate (
+    sha256    TEXT    PRIMARY KEY,
+    device    TEXT    NOT NULL REFERENCES device,
+    serial    BLOB    NOT NULL,
+    pem       TEXT    NOT NULL,
+    until_ms  INTEGER NOT NULL,
+    ended_ms  INTEGER,
+    revoked   INTEGER NOT NULL DEFAULT 0   -- 1: ended because its device was shut out
+) STRICT, WITHOUT ROWID;
+CREATE INDEX certificate_device ON certificate (device, until_ms);
+-- Enrolment tokens. `key` is derived from the printed secret: it checks proofs, and no token can be printed from it.
+CREATE TABLE token (
+    id             TEXT    PRIMARY KEY,
+    key            BLOB    NOT NULL,
+    device         TEXT    NOT NULL,
+    ward           TEXT    NOT NULL,
+    serial         TEXT,
+    institution    TEXT    NOT NULL,
+    url            TEXT    NOT NULL,
+    round_every_ms INTEGER NOT NULL,
+    made_ms        INTEGER NOT NULL,
+    until_ms       INTEGER NOT NULL,
+    used_ms        INTEGER,
+    used_by        TEXT                 -- digest of the keys it admitted
+) STRICT, WITHOUT ROWID;
 CREATE TABLE head (
     device TEXT    NOT NULL REFERENCES device,
     epoch  TEXT    NOT NULL,

@@ -26,7 +26,7 @@ const fn entry(name: &'static str, most_bytes: usize, mutations: usize, run: fn(
 }
 
 /// The quick ones first.
-pub const ENTRIES: [Entry; 28] = [
+pub const ENTRIES: [Entry; 30] = [
     entry("hl7_adt", 2048, 4000, hospital::hl7_adt),
     entry("mllp", 2048, 4000, hospital::mllp),
     entry("national_json", 2048, 4000, hospital::national_json),
@@ -51,9 +51,11 @@ pub const ENTRIES: [Entry; 28] = [
     entry("receipt", 2048, 500, wire::receipt),
     entry("spot_check", 1024, 4000, wire::spot_check),
     entry("seal", 1024, 200, wire::seal),
+    entry("token", 512, 4000, wire::token),
     entry("batch", 4096, 4000, platform::batch),
     entry("reports", 4096, 200, platform::reports),
     entry("device_request", 2048, 200, platform::device_request),
+    entry("enrolment", 4096, 200, platform::enrolment),
     entry("certificate", 2048, 400, platform::certificate),
 ];
 

@@ -7,16 +7,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bedcheck::base::clock::Wall;
 use bedcheck::base::files::sha256_hex;
+use bedcheck::base::ids::WardId;
 use bedcheck::platform::chain::{Believed, believe};
 use bedcheck::platform::db::Database;
-use bedcheck::platform::devices::{Registered, named_in};
+use bedcheck::platform::devices::{Admission, Registered, named_in};
 use bedcheck::platform::keys::{self, Keys};
+use bedcheck::platform::tokens::{self, Purpose};
 use bedcheck::platform::{accept, ledger, log, view};
 use bedcheck::wire::batch::{Batch, Fate, Item};
 use bedcheck::wire::dsse::Envelope;
 use bedcheck::wire::enrol::{DeviceRequest, REQUEST_TYPE};
 use bedcheck::wire::event::{Chance, Event, Report};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
+use bedcheck::wire::token::{Enrolment, Token};
 use bedcheck::wire::tree::Logged;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -132,11 +135,29 @@ pub fn device_request(data: &[u8]) {
     let (_, keys) = platform();
     if let Ok((request, named)) = DeviceRequest::open(&envelope) {
         assert_eq!(named, key().verifying_key(), "somebody registers another's key");
-        if let Ok(pem) = keys.issue(&request.csr_pem, &request.device, NOW) {
-            let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("our own certificate");
+        if let Ok(issued) = keys.issue(&request.csr_pem, &request.device, NOW) {
+            let der = CertificateDer::from_pem_slice(issued.pem.as_bytes()).expect("our own certificate");
             assert_eq!(named_in(&der), Some(request.device), "the certificate names somebody else");
         }
     }
+}
+
+/// What comes through the port that asks for no certificate, with a good signature and the id of a token that waits:
+/// nobody guesses its proof.
+pub fn enrolment(data: &[u8]) {
+    static TOKEN: OnceLock<Token> = OnceLock::new();
+    let Ok(mut enrolment) = serde_json::from_slice::<Enrolment>(data) else { return };
+    let (db, keys) = platform();
+    let token = TOKEN.get_or_init(|| {
+        let url = "https://localhost:1".to_owned();
+        let admission = Admission { url: url.clone(), institution: "i".to_owned(), round_every: HOUR };
+        let ward = WardId::new("3A").expect("plain");
+        let purpose = Purpose { device: device(), ward, serial: None, admission, enrol_url: url };
+        tokens::make(db, keys, &purpose, NOW).expect("a token")
+    });
+    enrolment.request = Envelope::sign(&key(), REQUEST_TYPE, enrolment.request.payload);
+    enrolment.token = token.name();
+    assert!(tokens::redeem(db, keys, &enrolment, NOW).is_err(), "admitted without the token");
 }
 
 /// A certificate, and a certificate request, in DER.
@@ -153,7 +174,7 @@ pub fn certificate(data: &[u8]) {
     };
     let (_, keys) = platform();
     if let Ok(issued) = keys.issue(&pem("CERTIFICATE REQUEST"), &device(), NOW) {
-        let der = CertificateDer::from_pem_slice(issued.as_bytes()).expect("our own certificate");
+        let der = CertificateDer::from_pem_slice(issued.pem.as_bytes()).expect("our own certificate");
         assert_eq!(named_in(&der), Some(device()), "a request named somebody else");
     }
     let _ = bedcheck::net::tls::visitor(&pem("CERTIFICATE"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bedcheck::base::clock::{Mono, Now, Wall};
+use bedcheck::base::files::sha256_hex;
 use bedcheck::base::ids::{BedId, CameraId, DeviceId, StayId};
 use bedcheck::base::redact::Private;
 use bedcheck::domain::order::Order;
@@ -15,6 +16,7 @@ use bedcheck::wire::batch::{Answer, RECEIPT_TYPE};
 use bedcheck::wire::dsse::Envelope;
 use bedcheck::wire::event::Event;
 use bedcheck::wire::statement::{self, STATEMENT_TYPE};
+use bedcheck::wire::token::Token;
 use bedcheck::wire::{enrol, seal};
 use ed25519_dalek::SigningKey;
 
@@ -133,4 +135,23 @@ pub fn seal(data: &[u8]) {
         data.iter().fold(0, |sum: usize, byte| sum.wrapping_mul(31) + usize::from(*byte)) % changed.len();
     changed[at] ^= 1 + data.first().copied().unwrap_or(0) % 127;
     assert!(seal::open(&private, &place, &changed).is_err(), "a seal was changed at {at}");
+}
+
+/// What somebody pastes: the input as a line, and as what stands behind the checksum of one.
+pub fn token(data: &[u8]) {
+    let _ = Token::parse(&String::from_utf8_lossy(data));
+    let mut checked = data.to_vec();
+    checked.extend(
+        (0..4).map(|at| u8::from_str_radix(&sha256_hex(data)[at * 2..at * 2 + 2], 16).expect("two digits")),
+    );
+    let Ok(token) = Token::parse(&format!("BC1-{}", base32(&checked))) else { return };
+    assert!(token.url.starts_with("https://"));
+    assert_eq!(Token::parse(&token.print()), Ok(token), "printed and read again, it says something else");
+}
+
+fn base32(bytes: &[u8]) -> String {
+    let bit = |at: usize| bytes.get(at / 8).map_or(0, |byte| byte >> (7 - at % 8) & 1);
+    let symbol = |at: usize| (0..5).fold(0, |sum, offset| sum << 1 | bit(at + offset));
+    let symbols = (0..bytes.len() * 8).step_by(5).map(symbol);
+    symbols.map(|five| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(five)])).collect()
 }

@@ -1,12 +1,14 @@
 //! The command line of `bedcheck-platform`.
 
+mod device;
+mod people;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use comfy_table::Table;
 
 use crate::base::clock::{Clock, Wall};
 use crate::base::exit::{Code, Ending, arguments, code_of};
@@ -14,19 +16,17 @@ use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::ids::{BedId, DeviceId};
 use crate::base::{logging, supervise};
 use crate::domain::order::Order;
-use crate::platform::cmd_people::{self, EvidenceCommand, PersonCommand};
+use crate::platform::cmd::device::DeviceCommand;
+use crate::platform::cmd::people::{EvidenceCommand, PersonCommand};
 use crate::platform::db::Database;
-use crate::platform::devices::{self, Admission};
+use crate::platform::devices;
 use crate::platform::ingest::Answering;
 use crate::platform::keys::{self, KeyError, Keys};
 use crate::platform::serve::{self, ServeError, Settings};
 use crate::platform::turns::USUAL_RATE;
-use crate::platform::view;
+use crate::platform::upkeep::UpkeepError;
 use crate::platform::{export, ingest, log, orders};
 use crate::wire::{case, note, parcel};
-
-/// A request holds one certificate request and two keys.
-const MOST_REQUEST: u64 = 64 * 1024;
 
 /// Reference supervision platform: receives findings, holds wards to their rounds, shows exceptions.
 #[derive(Parser)]
@@ -102,6 +102,9 @@ enum Command {
         /// Where devices deliver, over mutual TLS; port 0 takes a free one.
         #[arg(long, default_value = "127.0.0.1:8443")]
         devices: String,
+        /// Where new devices enrol with a token (port 8444 by custom), and where /crl is; closed unless given.
+        #[arg(long, value_name = "ADDR")]
+        enrol: Option<String>,
         /// Where people look; a loopback address.
         #[arg(long, default_value = "127.0.0.1:8080")]
         dashboard: String,
@@ -111,42 +114,6 @@ enum Command {
         /// Batches a device may deliver each second; more wait (429).
         #[arg(long, default_value_t = USUAL_RATE)]
         rate: u32,
-    },
-}
-
-#[derive(Subcommand)]
-enum DeviceCommand {
-    /// Admit the device of a signed request and write the bundle it needs.
-    Add {
-        #[arg(long)]
-        dir: PathBuf,
-        /// The file that `bedcheck` made on the device.
-        #[arg(long)]
-        request: PathBuf,
-        /// How the device reaches the platform: https://HOST:PORT.
-        #[arg(long)]
-        url: String,
-        #[arg(long)]
-        institution: String,
-        /// The longest time between the beginnings of two rounds.
-        #[arg(long, default_value = "4h", value_parser = duration)]
-        round_every: Duration,
-        #[arg(long)]
-        out: PathBuf,
-    },
-    List {
-        #[arg(long)]
-        dir: PathBuf,
-        /// Print JSON instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Shut a device out from its next request on.
-    Revoke {
-        #[arg(long)]
-        dir: PathBuf,
-        #[arg(long)]
-        device: String,
     },
 }
 
@@ -186,19 +153,15 @@ fn run(command: Command) -> anyhow::Result<()> {
     let now = Clock::system().now().wall;
     match command {
         Command::Init { dir, hosts } => init(&dir, &hosts, now),
-        Command::Device(DeviceCommand::Add { dir, request, url, institution, round_every, out }) => {
-            add(&dir, &request, &Admission { url, institution, round_every }, &out, now)
-        }
-        Command::Device(DeviceCommand::List { dir, json }) => list(&dir, json),
-        Command::Device(DeviceCommand::Revoke { dir, device }) => revoke(&dir, device, now),
-        Command::Person(command) => cmd_people::person(command, now),
-        Command::Evidence(command) => cmd_people::evidence(command),
+        Command::Device(command) => command.run(now),
+        Command::Person(command) => people::person(command, now),
+        Command::Evidence(command) => people::evidence(command),
         Command::Order { dir, device, beds, within } => order(&dir, device, &beds, now.plus(within), now),
         Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
         Command::Head { dir } => head(&dir, now),
-        Command::Serve { dir, devices, dashboard, grace, rate } => {
-            run_server(&Settings { dir, devices, dashboard, grace, rate })
+        Command::Serve { dir, devices, enrol, dashboard, grace, rate } => {
+            run_server(&Settings { dir, devices, enrol, dashboard, grace, rate })
         }
     }
 }
@@ -207,60 +170,6 @@ fn init(dir: &Path, hosts: &[String], now: Wall) -> anyhow::Result<()> {
     keys::init(dir, hosts, now).map_err(key_ending)?;
     Database::open(&dir.join("platform.db"))?;
     say(format_args!("Made the platform's keys and database in {}.", dir.display()));
-    Ok(())
-}
-
-fn add(dir: &Path, request: &Path, admission: &Admission, out: &Path, now: Wall) -> anyhow::Result<()> {
-    let keys = Keys::read(dir).map_err(key_ending)?;
-    let db = serve::open_database(dir).map_err(serve_ending)?;
-    let bytes = read_at_most(request, MOST_REQUEST)?;
-    let envelope = serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is no device request", request.display()))?;
-    let bundle = devices::add(&db, &keys, &envelope, admission, now)?;
-    write_owner_only(out, &serde_json::to_vec_pretty(&bundle)?)?;
-    say(format_args!("Admitted device {}; its bundle is {}.", bundle.device, out.display()));
-    Ok(())
-}
-
-fn list(dir: &Path, json: bool) -> anyhow::Result<()> {
-    let devices = serve::open_database(dir).map_err(serve_ending)?.read(view::devices)?;
-    if json {
-        say(serde_json::to_string_pretty(&devices)?);
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.set_header([
-        "device",
-        "institution",
-        "ward",
-        "last contact",
-        "chain",
-        "certificate until",
-        "state",
-    ]);
-    for device in devices {
-        let time = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), |ms| Wall(ms).to_string());
-        table.add_row([
-            device.device,
-            device.institution,
-            device.ward,
-            time(device.last_contact),
-            format!("{} at {}", device.head.state, device.head.seq),
-            time(Some(device.certificate_until)),
-            device.revoked.map_or_else(|| "admitted".to_owned(), |at| format!("revoked {}", Wall(at))),
-        ]);
-    }
-    say(table);
-    Ok(())
-}
-
-fn revoke(dir: &Path, device: String, now: Wall) -> anyhow::Result<()> {
-    let device = DeviceId::new(device).map_err(Ending::usage)?;
-    let db = serve::open_database(dir).map_err(serve_ending)?;
-    if !devices::revoke(&db, &device, now)? {
-        return Err(Ending::failed(format_args!("no device {device} is known here")).into());
-    }
-    say(format_args!("Device {device} is shut out from its next request on."));
     Ok(())
 }
 
@@ -337,6 +246,9 @@ fn run_server(settings: &Settings) -> anyhow::Result<()> {
             "Devices deliver to https://{}; the dashboard is at http://{}/",
             running.devices, running.dashboard
         ));
+        if let Some(enrol) = running.enrol {
+            say(format_args!("New devices enrol at https://{enrol}."));
+        }
         tokio::select! {
             _ = terminate.recv() => {}
             interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -353,9 +265,14 @@ pub fn key_ending(error: KeyError) -> anyhow::Error {
 
 pub fn serve_ending(error: ServeError) -> anyhow::Error {
     match error {
-        ServeError::Keys(_) | ServeError::NoDatabase(_) | ServeError::NotLoopback(_) | ServeError::Tls(_) => {
-            Ending::config(error).into()
-        }
-        ServeError::Database(_) | ServeError::Listen(_) | ServeError::File(_) => Ending::failed(error).into(),
+        ServeError::Keys(_)
+        | ServeError::NoDatabase(_)
+        | ServeError::NotLoopback(_)
+        | ServeError::Tls(_)
+        | ServeError::Upkeep(UpkeepError::Keys(_) | UpkeepError::Tls(_)) => Ending::config(error).into(),
+        ServeError::Database(_)
+        | ServeError::Listen(_)
+        | ServeError::File(_)
+        | ServeError::Upkeep(UpkeepError::File(_) | UpkeepError::Database(_)) => Ending::failed(error).into(),
     }
 }
