@@ -14,6 +14,7 @@ use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::ids::{BedId, DeviceId};
 use crate::base::{logging, supervise};
 use crate::domain::order::Order;
+use crate::platform::cmd_update::Update;
 use crate::platform::db::Database;
 use crate::platform::devices::{self, Admission};
 use crate::platform::keys::{self, KeyError, Keys};
@@ -86,6 +87,9 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Sign updates of models, policy and calibration.
+    #[command(subcommand)]
+    Update(Update),
     /// Receive from devices and show the dashboard until SIGTERM.
     Serve {
         #[arg(long)]
@@ -138,7 +142,7 @@ enum DeviceCommand {
     },
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())
@@ -166,7 +170,7 @@ fn complain(error: &anyhow::Error) {
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a subcommand")]
-fn say(text: impl std::fmt::Display) {
+pub(crate) fn say(text: impl std::fmt::Display) {
     println!("{text}");
 }
 
@@ -183,6 +187,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
         Command::Head { dir } => head(&dir, now),
+        Command::Update(command) => command.run(now),
         Command::Serve { dir, devices, dashboard, grace } => {
             run_server(&Settings { dir, devices, dashboard, grace })
         }

@@ -12,12 +12,14 @@
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
 //! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case. What was accepted
-//! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`).
+//! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`). What
+//! devices run (models, policy) is signed here by several people (`update`).
 
 pub mod accept;
 pub mod cases;
 pub mod chain;
 pub mod cmd;
+mod cmd_update;
 pub mod dashboard;
 pub mod db;
 pub mod devices;
@@ -29,4 +31,5 @@ pub mod ledger;
 pub mod log;
 pub mod orders;
 pub mod serve;
+pub mod update;
 pub mod view;
