@@ -4,8 +4,9 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "the helpers of a test fail by panicking; test files need no sync"
+    reason = "the helpers of a test fail by panicking, and say what they skip; test files need no sync"
 )]
 
 #[expect(dead_code, reason = "the nets are loaded by the programs")]
@@ -13,6 +14,7 @@
 mod common;
 mod cuts;
 mod floor;
+mod killed;
 mod refused;
 #[expect(dead_code, reason = "nothing is asked over HTTP here")]
 #[path = "../common/terminal.rs"]

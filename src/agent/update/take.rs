@@ -90,6 +90,8 @@ pub async fn take(
     let place = folder_of(state, version);
     fs::rename(&partial, &place).map_err(|cause| io("put in place", &place, cause))?;
     sync(&folder(state))?;
+    // The folder of bundles may be as new as the bundle.
+    sync(state)?;
     done(Step::Placed)?;
 
     bundles.activate(version, &offer.seen)?;
