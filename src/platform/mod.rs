@@ -13,9 +13,11 @@
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
 //! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case. What was accepted
 //! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`). What
-//! devices run (models, policy) is signed here by several people (`update`).
+//! devices run (models, policy) is signed here by several people (`update`), and a device that was turned back is a case
+//! (`bundles`).
 
 pub mod accept;
+mod bundles;
 pub mod cases;
 pub mod chain;
 pub mod cmd;

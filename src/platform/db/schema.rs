@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 3, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 4, tables: TABLES };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -29,7 +29,8 @@ CREATE TABLE device (
     mode           TEXT,
     stored_faces   INTEGER,
     unsent         INTEGER,
-    cameras        TEXT
+    cameras        TEXT,
+    bundle         TEXT                 -- what it said of its signed updates when it was last not behind
 ) STRICT;
 CREATE TABLE head (
     device TEXT    NOT NULL REFERENCES device,
