@@ -197,6 +197,44 @@ fn names_that_lead_elsewhere_and_giants_are_refused_though_they_are_signed() {
 }
 
 #[test]
+fn a_stick_may_be_called_anything_and_holds_plain_files_only() {
+    let world = World::settled();
+    let stick = world.publish(2);
+    let here = world.at("U盘 监管 100%");
+    copy(&stick, &here);
+    let target = fs::read_dir(here.join("targets")).unwrap().next().unwrap().unwrap().path();
+    // A pipe nobody writes into would be waited for until the end of days; a link could lead anywhere.
+    fs::remove_file(&target).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&target).status().unwrap().success());
+    refused(&world, &here, "no plain file");
+    fs::remove_file(&target).unwrap();
+    std::os::unix::fs::symlink(stick.join("targets").join(target.file_name().unwrap()), &target).unwrap();
+    refused(&world, &here, "no plain file");
+    fs::remove_dir_all(&here).unwrap();
+    assert!(matches!(world.take(&here), Err(UpdateError::Missing(_))));
+    copy(&stick, &here);
+    assert_eq!(world.take(&here).unwrap(), Taken::Activated(2));
+}
+
+#[test]
+fn signed_thresholds_count_for_their_net_only_and_senseless_ones_do_not_count() {
+    let world = World::settled();
+    let calibration = |live_at: &str| format!("net = \"abc\"\nlive_at = {live_at}\nattack_below = 0.1\n");
+    for (version, odd) in [(2, "nan"), (3, "1.5"), (4, "0.05"), (5, "\"high\"")] {
+        let text = calibration(odd);
+        let stick = world.try_publish(&Made { calibration: Some(&text), ..world.made(version) }).unwrap();
+        let error = world.take(&stick).unwrap_err();
+        assert!(matches!(error, UpdateError::Calibration { .. }), "{odd}: {error}");
+    }
+    let text = calibration("0.4");
+    let stick = world.try_publish(&Made { calibration: Some(&text), ..world.made(6) }).unwrap();
+    world.take(&stick).unwrap();
+    let calibration = world.active().unwrap().calibration.unwrap();
+    assert_eq!(calibration.of("abc").map(|rule| (rule.live_at, rule.attack_below)), Some((0.4, 0.1)));
+    assert_eq!(calibration.of("abd"), None);
+}
+
+#[test]
 fn a_terminal_that_trusts_nobody_takes_nothing() {
     let world = World::settled();
     let stick = world.publish(2);

@@ -30,6 +30,7 @@ pub fn wait<T>(work: impl Future<Output = T>) -> T {
 pub struct Made<'a> {
     pub version: u64,
     pub policy: Option<&'a str>,
+    pub calibration: Option<&'a str>,
     pub pack: Option<&'a Path>,
     pub device: Option<&'a str>,
     pub keys: Vec<PathBuf>,
@@ -61,16 +62,18 @@ impl World {
     pub fn made(&self, version: u64) -> Made<'_> {
         let (keys, root) = (vec![self.keys()], self.keys().join("root.json"));
         let policy = Some("schema = 1\nsample_at_least = 0.5\n");
-        Made { version, policy, pack: None, device: None, keys, root, now: now() }
+        let (calibration, pack, device) = (None, None, None);
+        Made { version, policy, calibration, pack, device, keys, root, now: now() }
     }
 
     pub fn try_publish(&self, made: &Made<'_>) -> Result<PathBuf, PublishError> {
         let out = self.at(&format!("stick-{}", made.version));
-        let policy = made.policy.map(|text| {
-            let path = self.at("policy.toml");
-            fs::write(&path, text).unwrap();
-            path
-        });
+        let written = |name: &str, text: Option<&str>| {
+            let path = self.at(name);
+            text.map(|text| fs::write(&path, text).unwrap()).map(|()| path)
+        };
+        let policy = written("policy.toml", made.policy);
+        let calibration = written("calibration.toml", made.calibration);
         let device = made.device.map(|name| DeviceId::new(name).unwrap());
         let bundle = Bundle {
             keys: &made.keys,
@@ -78,7 +81,7 @@ impl World {
             out: &out,
             pack: made.pack,
             policy: policy.as_deref(),
-            calibration: None,
+            calibration: calibration.as_deref(),
             version: NonZeroU64::new(made.version).unwrap(),
             device: device.as_ref(),
             valid: Duration::from_secs(3600),

@@ -11,6 +11,7 @@
 //! found anew at each start, from the signed list of files: a changed policy or manifest is refused, and the nets are
 //! held against the manifest when they are loaded.
 
+mod place;
 pub mod probation;
 pub mod signed;
 pub mod take;
@@ -62,7 +63,7 @@ pub enum UpdateError {
     #[error("{path}: {cause}")]
     Policy { path: PathBuf, cause: BadFloor },
     #[error("{path}: {cause}")]
-    Calibration { path: PathBuf, cause: Box<toml::de::Error> },
+    Calibration { path: PathBuf, cause: String },
     #[error("另一个更新正在进行 · another update is under way")]
     Busy,
     #[error("在第 {0:?} 步之后中断 · ended after the step {0:?}")]
@@ -98,6 +99,22 @@ pub struct Calibration {
 }
 
 impl Calibration {
+    fn parse(bytes: &[u8], path: PathBuf) -> Result<Calibration, UpdateError> {
+        let found: Result<Calibration, _> = toml::from_str(&String::from_utf8_lossy(bytes));
+        let found = match found {
+            Ok(found) => found,
+            Err(cause) => return Err(UpdateError::Calibration { path, cause: cause.to_string() }),
+        };
+        // NaN lies in no range.
+        let is_in_range =
+            (0.0..=1.0).contains(&found.live_at) && (0.0..=found.live_at).contains(&found.attack_below);
+        if is_in_range {
+            return Ok(found);
+        }
+        let cause = "0 <= attack_below <= live_at <= 1 must hold".to_owned();
+        Err(UpdateError::Calibration { path, cause })
+    }
+
     /// The thresholds, where they belong to this net.
     pub fn of(&self, net: &str) -> Option<PassiveRule> {
         let (live_at, attack_below) = (self.live_at, self.attack_below);
@@ -141,10 +158,7 @@ fn read(folder: &Path, version: u64, listed: &Listed) -> Result<Active, UpdateEr
     };
     let floor = part(POLICY)?
         .map(|(path, bytes)| Floor::parse(&bytes).map_err(|cause| UpdateError::Policy { path, cause }));
-    let calibration = part(CALIBRATION)?.map(|(path, bytes)| {
-        toml::from_str(&String::from_utf8_lossy(&bytes))
-            .map_err(|cause| UpdateError::Calibration { path, cause: Box::new(cause) })
-    });
+    let calibration = part(CALIBRATION)?.map(|(path, bytes)| Calibration::parse(&bytes, path));
     let has_pack = part(MANIFEST)?.is_some();
     let (floor, calibration) = (floor.transpose()?.unwrap_or_default(), calibration.transpose()?);
     Ok(Active { version, folder: folder.to_owned(), has_pack, floor, calibration })

@@ -10,9 +10,10 @@ use std::path::Path;
 use reqwest::Url;
 use tempfile::TempDir;
 use tough::schema::{Role, Root, Signed, Targets};
-use tough::{FilesystemTransport, IntoVec, Limits, Repository, RepositoryLoader, TargetName};
+use tough::{IntoVec, Limits, Repository, RepositoryLoader, TargetName};
 
 use crate::agent::update::UpdateError;
+use crate::agent::update::place::{self, Place};
 use crate::base::files::{read_at_most, sha256_hex, write_owner_only};
 use crate::base::ids::DeviceId;
 use crate::store::bundles::{ROOT, Seen, SignedFiles, TARGETS};
@@ -56,10 +57,10 @@ impl Offer {
         for (name, bytes) in seen {
             write_owner_only(&store.path().join(name), bytes)?;
         }
-        let folder = folder.canonicalize().map_err(refused)?;
-        let url = |name: &str| {
-            Url::from_directory_path(folder.join(name)).map_err(|()| UpdateError::Missing(name.to_owned()))
-        };
+        if !folder.join("metadata").is_dir() {
+            return Err(UpdateError::Missing(folder.join("metadata").display().to_string()));
+        }
+        let url = |text: &str| Url::parse(text).map_err(refused);
         let limits = Limits {
             max_root_size: MOST_METADATA,
             max_targets_size: MOST_METADATA,
@@ -67,8 +68,8 @@ impl Offer {
             max_snapshot_size: MOST_METADATA,
             max_root_updates: MOST_ROOTS,
         };
-        let repository = RepositoryLoader::new(root, url("metadata")?, url("targets")?)
-            .transport(FilesystemTransport)
+        let repository = RepositoryLoader::new(root, url(place::METADATA)?, url(place::TARGETS)?)
+            .transport(Place(folder.to_owned()))
             .limits(limits)
             .datastore(store.path())
             .load()
