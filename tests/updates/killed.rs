@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use bedcheck::agent::update::place::Place;
 use bedcheck::agent::update::probation::begin;
-use bedcheck::agent::update::take::take;
-use bedcheck::agent::update::{self as updates, Active};
+use bedcheck::agent::update::take::{Taken, take};
+use bedcheck::agent::update::{self as updates, Active, UpdateError};
 use bedcheck::store::bundles::Bundles;
 
 use crate::world::{World, copy, wait};
@@ -28,9 +29,14 @@ const MOST_CALLS: usize = 400;
 #[ignore = "a life of its own, started by the other tests of this file"]
 fn takes_one_bundle() {
     let Some((state, stick)) = std::env::var_os(STATE).zip(std::env::var_os(STICK)) else { return };
-    wait(take(Path::new(&state), Path::new(&stick), &|_| Ok(()), &mut |_| true)).unwrap();
+    take_from(Path::new(&state), Path::new(&stick)).unwrap();
     // A blocking call of its own, so that the order of "done" and the syncs shows in the trace.
     fs::write(Path::new(&state).join("taken"), b"taken").unwrap();
+}
+
+fn take_from(state: &Path, stick: &Path) -> Result<Taken, UpdateError> {
+    let place = Place::new(&stick.display().to_string(), "")?;
+    wait(take(state, &place, &|_| Ok(()), &mut |_| true))
 }
 
 fn traced(state: &Path, stick: &Path, arguments: &[&str]) -> Output {
@@ -86,8 +92,7 @@ fn killed_on_its_way_into_any_call_the_old_bundle_runs_or_the_new_one() {
             assert!(state.join("bundles/1/policy.toml").exists(), "{how}");
             assert!(!is_done || active.version == 2, "{how}: it said it was done");
             // Whatever it left behind, the next try comes to its end.
-            wait(take(&state, &stick, &|_| Ok(()), &mut |_| true))
-                .unwrap_or_else(|error| panic!("{how}: {error}"));
+            take_from(&state, &stick).unwrap_or_else(|error| panic!("{how}: {error}"));
             assert_eq!(updates::active(&state).unwrap().unwrap().version, 2, "{how}");
             if is_done {
                 break;

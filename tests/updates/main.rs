@@ -9,12 +9,15 @@
     reason = "the helpers of a test fail by panicking, and say what they skip; test files need no sync"
 )]
 
+#[path = "../common/authority.rs"]
+mod authority;
 #[expect(dead_code, reason = "the nets are loaded by the programs")]
 #[path = "../common/mod.rs"]
 mod common;
 mod cuts;
 mod floor;
 mod killed;
+mod network;
 mod refused;
 #[expect(dead_code, reason = "nothing is asked over HTTP here")]
 #[path = "../common/terminal.rs"]

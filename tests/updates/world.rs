@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bedcheck::agent::update::place::Place;
 use bedcheck::agent::update::take::{Step, Taken, take};
 use bedcheck::agent::update::{self as updates, Active, UpdateError};
 use bedcheck::base::clock::{Clock, Wall};
@@ -103,7 +104,8 @@ impl World {
         stick: &Path,
         after: &mut dyn FnMut(Step) -> bool,
     ) -> Result<Taken, UpdateError> {
-        wait(take(&self.state(), stick, &|_| Ok(()), after))
+        let place = Place::new(&stick.display().to_string(), "")?;
+        wait(take(&self.state(), &place, &|_| Ok(()), after))
     }
 
     pub fn standing(&self) -> Standing {

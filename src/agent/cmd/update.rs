@@ -7,9 +7,10 @@ use serde_json::json;
 use crate::agent::cmd::config::Which;
 use crate::agent::cmd::{say, say_json, tokio};
 use crate::agent::config::{self, Above};
-use crate::agent::tasks;
+use crate::agent::update::place::Place;
 use crate::agent::update::take::{Taken, take};
 use crate::agent::update::{self, Active, UpdateError};
+use crate::agent::{identity, tasks};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::read_at_most;
 use crate::store::bundles::Bundles;
@@ -31,13 +32,16 @@ enum Command {
         #[arg(value_name = "ROOT.json")]
         root: PathBuf,
     },
-    /// 应用更新包 · checks, proves and takes a bundle from a stick.
+    /// 应用更新包 · checks, proves and takes a bundle from a stick or a web server.
     Apply {
         #[command(flatten)]
         which: Which,
-        /// The folder that `bedcheck-platform update publish` wrote.
-        #[arg(value_name = "FOLDER")]
-        repository: PathBuf,
+        /// The folder that `bedcheck-platform update publish` wrote, or the https address where it is served.
+        #[arg(value_name = "FOLDER|URL")]
+        place: String,
+        /// PEM of who may vouch for that server; the platform's authority where this is absent.
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
     },
     /// 更新状态 · which bundle is in use, and the highest ever accepted.
     Status {
@@ -59,10 +63,15 @@ impl Update {
                     "已信任更新来源，请与监管方核对指纹 · trusted; compare the fingerprint:\n{fingerprint}"
                 ));
             }
-            Command::Apply { which, repository } => {
+            Command::Apply { which, place, certificate } => {
                 let prove = |tried: &Active| prove(&which, tried).map_err(|error| format!("{error:#}"));
                 let state = state(&which)?;
-                let taken = tokio()?.block_on(take(&state, &repository, &prove, &mut |_| true));
+                let ca_pem = match certificate {
+                    Some(path) => String::from_utf8(read_at_most(&path, MOST_METADATA)?)?,
+                    None => identity::bundle(&state).map_err(Ending::config)?.ca_pem,
+                };
+                let place = Place::new(&place, &ca_pem).map_err(ending)?;
+                let taken = tokio()?.block_on(take(&state, &place, &prove, &mut |_| true));
                 match taken.map_err(ending)? {
                     Taken::Already(version) => {
                         say(format!("更新包 {version} 已在使用 · bundle {version} is in use already"));

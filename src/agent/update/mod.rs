@@ -1,4 +1,4 @@
-//! Signed updates of models, policy and calibration: taken from a folder (a stick), proven, put on probation.
+//! Signed updates of models, policy and calibration: taken from a stick or a web server, proven, put on probation.
 //!
 //! ```text
 //!  stick ─► signed (tough: thresholds, expiry, versions, digests) ─► bundles/N.partial ─► self-test ─► bundles/N
@@ -11,7 +11,7 @@
 //! found anew at each start, from the signed list of files: a changed policy or manifest is refused, and the nets are
 //! held against the manifest when they are loaded.
 
-mod place;
+pub mod place;
 pub mod probation;
 pub mod signed;
 pub mod take;

@@ -5,7 +5,6 @@
 //! push this one's versions up, and a power cut cannot make it forget any.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use reqwest::Url;
 use tempfile::TempDir;
@@ -47,18 +46,15 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Looks at the repository in a folder.
+    /// Looks at the repository of a place.
     ///
     /// # Errors
     /// [`UpdateError`] with what is not right; nothing was written anywhere.
-    pub async fn open(folder: &Path, seen: &Seen, here: &DeviceId) -> Result<Offer, UpdateError> {
+    pub async fn open(place: &Place, seen: &Seen, here: &DeviceId) -> Result<Offer, UpdateError> {
         let root = seen.get(ROOT).ok_or(UpdateError::NoRoot)?;
         let store = tempfile::tempdir().map_err(refused)?;
         for (name, bytes) in seen {
             write_owner_only(&store.path().join(name), bytes)?;
-        }
-        if !folder.join("metadata").is_dir() {
-            return Err(UpdateError::Missing(folder.join("metadata").display().to_string()));
         }
         let url = |text: &str| Url::parse(text).map_err(refused);
         let limits = Limits {
@@ -69,7 +65,7 @@ impl Offer {
             max_root_updates: MOST_ROOTS,
         };
         let repository = RepositoryLoader::new(root, url(place::METADATA)?, url(place::TARGETS)?)
-            .transport(Place(folder.to_owned()))
+            .transport(place.clone())
             .limits(limits)
             .datastore(store.path())
             .load()

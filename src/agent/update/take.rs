@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::agent::identity;
+use crate::agent::update::place::Place;
 use crate::agent::update::signed::Offer;
 use crate::agent::update::{Active, UpdateError, folder, folder_of, read};
 use crate::base::files::{FileError, make_owner_only_folder, write_owner_only};
@@ -45,7 +46,7 @@ pub enum Taken {
     Already(u64),
 }
 
-/// Takes the bundle of the repository in `repository`.
+/// Takes the bundle of a place.
 ///
 /// `prove` says whether the agent could work with a bundle; `after` is called after each step, and where it says false
 /// the work ends there as a power cut would end it.
@@ -54,7 +55,7 @@ pub enum Taken {
 /// [`UpdateError`]: the bundle in use stays then.
 pub async fn take(
     state: &Path,
-    repository: &Path,
+    place: &Place,
     prove: &dyn Fn(&Active) -> Result<(), String>,
     after: &mut dyn FnMut(Step) -> bool,
 ) -> Result<Taken, UpdateError> {
@@ -63,7 +64,7 @@ pub async fn take(
     let _lock = lock(state)?;
     let here = identity::bundle(state)?.device;
     let standing = bundles.standing()?;
-    let offer = Offer::open(repository, &bundles.seen()?, &here).await?;
+    let offer = Offer::open(place, &bundles.seen()?, &here).await?;
     if let Some(taken) = known(&offer, &standing)? {
         return Ok(taken);
     }
@@ -87,8 +88,8 @@ pub async fn take(
     }
     done(Step::Proven)?;
 
-    let place = folder_of(state, version);
-    fs::rename(&partial, &place).map_err(|cause| io("put in place", &place, cause))?;
+    let whole = folder_of(state, version);
+    fs::rename(&partial, &whole).map_err(|cause| io("put in place", &whole, cause))?;
     sync(&folder(state))?;
     // The folder of bundles may be as new as the bundle.
     sync(state)?;
