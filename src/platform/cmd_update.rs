@@ -9,6 +9,7 @@ use crate::base::exit::Ending;
 use crate::base::ids::DeviceId;
 use crate::platform::cmd::{duration, say};
 use crate::platform::update::{self, Bundle, PublishError};
+use crate::platform::update_keys::{self, Before};
 
 #[derive(clap::Subcommand)]
 pub enum Update {
@@ -22,6 +23,12 @@ pub enum Update {
         /// How many of them must sign.
         #[arg(long, default_value_t = 2)]
         threshold: u64,
+        /// The root that devices trust now: the new one follows it, where old keys were lost or stolen.
+        #[arg(long, requires = "signed_by")]
+        after: Option<PathBuf>,
+        /// Enough root keys of --after: a folder or one key; may be repeated.
+        #[arg(long)]
+        signed_by: Vec<PathBuf>,
     },
     /// Sign a bundle of models, policy and calibration and write it as a folder for a stick or a web server.
     Publish {
@@ -58,8 +65,9 @@ pub enum Update {
 impl Update {
     pub fn run(self, now: Wall) -> anyhow::Result<()> {
         match self {
-            Update::Init { dir, keys, threshold } => {
-                let root = update::init(&dir, threshold, keys, now).map_err(ending)?;
+            Update::Init { dir, keys, threshold, after, signed_by } => {
+                let before = after.as_deref().map(|root| Before { root, keys: &signed_by });
+                let root = update_keys::init(&dir, threshold, keys, before.as_ref(), now).map_err(ending)?;
                 let dir = dir.display();
                 say(format_args!(
                     "Made the update keys in {dir}. Give root-*.key and targets-*.key to different people and delete them here;\n\
@@ -98,6 +106,7 @@ fn ending(error: PublishError) -> Ending {
         | PublishError::Policy(..)
         | PublishError::Published(..)
         | PublishError::Sign(_)
+        | PublishError::NotFollowing(_)
         | PublishError::Root(_) => Ending::config(error),
     }
 }

@@ -34,4 +34,5 @@ pub mod log;
 pub mod orders;
 pub mod serve;
 pub mod update;
+pub mod update_keys;
 pub mod view;

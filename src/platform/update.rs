@@ -1,41 +1,27 @@
-//! Signed updates of models, policy and calibration, made here: keys that different people keep, and a bundle as a plain
-//! folder (a TUF repository) that goes onto a stick or behind any web server.
-//!
-//! | key | how many must sign | who should keep it |
-//! |---|---|---|
-//! | `root-1`, `root-2`, `root-3` | 2 | three people, offline: they say who the others are |
-//! | `targets-1`, `targets-2`, `targets-3` | 2 | three people: nobody alone changes what a ward runs |
-//! | `snapshot`, `timestamp` | 1 each | whoever publishes: they only say which files belong together, and until when |
+//! Signed updates of models, policy and calibration, made here: a bundle as a plain folder (a TUF repository) that goes onto
+//! a stick or behind any web server. [`crate::platform::update_keys`] makes the keys.
 //!
 //! `tough` writes and signs; what a bundle means is in [`crate::wire::bundle`].
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ed25519_dalek::{Signer as _, SigningKey};
 use tough::editor::RepositoryEditor;
 use tough::editor::signed::PathExists;
 use tough::key_source::{KeySource, LocalKeySource};
-use tough::schema::decoded::{Decoded, Hex};
-use tough::schema::key::{Ed25519Key, Ed25519Scheme, Key};
-use tough::schema::{Role, RoleKeys, RoleType, Root, Signature, Signed, Target};
+use tough::schema::Target;
 use zeroize::Zeroizing;
 
 use crate::base::clock::Wall;
-use crate::base::files::{FileError, make_owner_only_folder, read_at_most, sha256_hex, write_owner_only};
+use crate::base::files::{FileError, read_at_most, sha256_hex};
 use crate::base::ids::DeviceId;
 use crate::wire::bundle::{
     ADDRESSEE, CALIBRATION, MANIFEST, MOST_METADATA, MOST_TEXT, POLICY, is_plain, most,
 };
 use crate::wire::floor::{BadFloor, Floor};
 
-/// Devices are enrolled once and rarely visited: their root must not run out under them.
-const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// What PKCS#8 (version 1, RFC 8410) says before the 32 bytes of an Ed25519 key.
-const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 /// More files than this in a folder of keys are somebody's home.
 const MOST_KEYS: usize = 64;
 
@@ -60,6 +46,8 @@ pub enum PublishError {
     Sign(Box<tough::error::Error>),
     #[error("the repository cannot be written: {0}")]
     Write(Box<tough::error::Error>),
+    #[error("the new root is not signed by enough keys of the old one ({0}): name them with --keys")]
+    NotFollowing(String),
     #[error("the root cannot be made: {0}")]
     Root(String),
     #[error("the operating system gives no random numbers: {0}")]
@@ -83,73 +71,6 @@ pub struct Bundle<'a> {
     pub device: Option<&'a DeviceId>,
     /// How long a device may still take it: a stick travels.
     pub valid: Duration,
-}
-
-/// Makes the keys in `dir`, of root and targets `keys` each with the given threshold, and `root.json`. The fingerprint of
-/// the root, as devices say it.
-///
-/// # Errors
-/// [`PublishError`].
-pub fn init(dir: &Path, threshold: u64, keys: u64, now: Wall) -> Result<String, PublishError> {
-    if dir.join("root.json").exists() || dir.join("root-1.key").exists() {
-        return Err(PublishError::Exists(dir.to_owned()));
-    }
-    let wanted = NonZeroU64::new(threshold).filter(|_| threshold <= keys && keys <= 16);
-    let threshold = wanted.ok_or(PublishError::Threshold { threshold, keys })?;
-    make_owner_only_folder(dir)?;
-    let (mut known, mut roles, mut signers) = (HashMap::new(), HashMap::new(), Vec::new());
-    for (role, name, number, threshold) in [
-        (RoleType::Root, "root", keys, threshold),
-        (RoleType::Targets, "targets", keys, threshold),
-        (RoleType::Snapshot, "snapshot", 1, NonZeroU64::MIN),
-        (RoleType::Timestamp, "timestamp", 1, NonZeroU64::MIN),
-    ] {
-        let mut keyids = Vec::new();
-        for at in 1..=number {
-            let file = if number == 1 { format!("{name}.key") } else { format!("{name}-{at}.key") };
-            let key = new_key(&dir.join(file))?;
-            let public = public(&key);
-            let id = public.key_id().map_err(|error| PublishError::Root(error.to_string()))?;
-            if role == RoleType::Root {
-                signers.push((id.clone(), key));
-            }
-            known.insert(id.clone(), public);
-            keyids.push(id);
-        }
-        roles.insert(role, RoleKeys { keyids, threshold, _extra: HashMap::new() });
-    }
-    let root = Root {
-        spec_version: "1.0.0".to_owned(),
-        consistent_snapshot: true,
-        version: NonZeroU64::MIN,
-        expires: time(now.plus(ROOT_LIFE))?,
-        keys: known,
-        roles,
-        _extra: HashMap::new(),
-    };
-    let said = root.canonical_form().map_err(|error| PublishError::Root(error.to_string()))?;
-    let sign = |(keyid, key): (Decoded<Hex>, SigningKey)| Signature {
-        keyid,
-        sig: key.sign(&said).to_bytes().to_vec().into(),
-    };
-    let signed = Signed { signed: root, signatures: signers.into_iter().map(sign).collect() };
-    let text = serde_json::to_vec_pretty(&signed).map_err(|error| PublishError::Root(error.to_string()))?;
-    write_owner_only(&dir.join("root.json"), &text)?;
-    Ok(sha256_hex(&said))
-}
-
-fn new_key(path: &Path) -> Result<SigningKey, PublishError> {
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(seed.as_mut()).map_err(PublishError::Random)?;
-    let whole = Zeroizing::new([PKCS8.as_slice(), seed.as_slice()].concat());
-    write_owner_only(path, &whole)?;
-    Ok(SigningKey::from_bytes(&seed))
-}
-
-fn public(key: &SigningKey) -> Key {
-    let public = key.verifying_key().to_bytes().to_vec().into();
-    let keyval = Ed25519Key { public, _extra: HashMap::new() };
-    Key::Ed25519 { keyval, scheme: Ed25519Scheme::Ed25519, _extra: HashMap::new() }
 }
 
 /// Signs a bundle and writes its repository into `out`, synced, so that the stick may be pulled.
@@ -181,6 +102,10 @@ pub async fn publish(bundle: &Bundle<'_>, now: Wall) -> Result<(), PublishError>
     let targets = bundle.out.join("targets");
     for folder in [&targets, &metadata] {
         std::fs::create_dir_all(folder).map_err(|cause| io("create the folder", folder, cause))?;
+    }
+    // A device follows from the root it trusts to the newest, one after the other.
+    for (name, path) in roots(bundle.root)? {
+        std::fs::copy(&path, metadata.join(name)).map_err(|cause| io("copy", &path, cause))?;
     }
     // Targets first, the timestamp last: who looks while it is written sees the old bundle or the new one.
     let failed = |error| PublishError::Write(Box::new(error));
@@ -214,6 +139,18 @@ fn files(bundle: &Bundle<'_>) -> Result<Vec<(String, PathBuf)>, PublishError> {
     if files.is_empty() { Err(PublishError::Empty) } else { Ok(files) }
 }
 
+/// The earlier roots that lie beside the newest one, by name.
+pub(super) fn roots(newest: &Path) -> Result<Vec<(String, PathBuf)>, PublishError> {
+    let folder = newest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).map_err(|cause| io("list", folder, cause))?;
+    let found = entries.filter_map(|entry| Some(entry.ok()?.path())).filter_map(|path| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        name.strip_suffix(".root.json")?.parse::<u64>().ok()?;
+        Some((name, path))
+    });
+    Ok(found.take(MOST_KEYS).collect())
+}
+
 /// The nets that a manifest names, each the one it means. More of the manifest is the device's to judge.
 fn nets(pack: &Path) -> Result<Vec<(String, PathBuf)>, PublishError> {
     let path = pack.join(MANIFEST);
@@ -241,8 +178,8 @@ fn toml_of(path: &Path) -> Result<toml::Table, PublishError> {
         .map_err(|error: toml::de::Error| PublishError::Content(path.to_owned(), error.to_string()))
 }
 
-/// Each `*.key` of a folder, or the file itself; what is no key of this root is left aside by `tough`.
-fn keys(paths: &[PathBuf]) -> Result<Vec<Box<dyn KeySource>>, PublishError> {
+/// Each `*.key` of a folder, or the file itself. What is no key of this root is left aside by `tough`.
+pub(super) fn key_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, PublishError> {
     let mut found = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -255,6 +192,11 @@ fn keys(paths: &[PathBuf]) -> Result<Vec<Box<dyn KeySource>>, PublishError> {
     }
     found.sort();
     found.dedup();
+    Ok(found)
+}
+
+fn keys(paths: &[PathBuf]) -> Result<Vec<Box<dyn KeySource>>, PublishError> {
+    let found = key_files(paths)?;
     for path in &found {
         // A key has 48 bytes, one of another tool hardly more.
         read_at_most(path, MOST_METADATA).map(Zeroizing::new)?;
@@ -276,6 +218,6 @@ fn io(doing: &'static str, path: &Path, cause: std::io::Error) -> FileError {
 }
 
 /// Whole seconds, as TUF writes them.
-fn time(at: Wall) -> Result<jiff::Timestamp, PublishError> {
+pub(super) fn time(at: Wall) -> Result<jiff::Timestamp, PublishError> {
     jiff::Timestamp::from_second(at.0.div_euclid(1000)).map_err(|_| PublishError::Time(at))
 }

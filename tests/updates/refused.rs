@@ -9,7 +9,8 @@ use std::time::Duration;
 use bedcheck::agent::update::take::Taken;
 use bedcheck::agent::update::{self as updates, UpdateError};
 use bedcheck::base::clock::Wall;
-use bedcheck::platform::update::{self as supervisor, PublishError};
+use bedcheck::platform::update::PublishError;
+use bedcheck::platform::update_keys::{self, Before};
 use bedcheck::store::bundles::{Bundles, ROOT, Seen};
 use bedcheck::wire::bundle::MOST_NET;
 use serde_json::Value;
@@ -70,12 +71,45 @@ fn one_signature_of_two_is_too_few_for_maker_and_taker() {
 fn keys_of_somebody_else_sign_nothing_here() {
     let world = World::settled();
     let theirs = world.at("theirs");
-    supervisor::init(&theirs, 2, 3, now()).unwrap();
+    update_keys::init(&theirs, 2, 3, None, now()).unwrap();
     let (keys, root) = (vec![theirs.clone()], theirs.join("root.json"));
     let stick = world.try_publish(&Made { keys, root: root.clone(), ..world.made(2) }).unwrap();
     refused(&world, &stick, "signature threshold");
     let error = updates::trust(&world.state(), &fs::read(root).unwrap()).unwrap_err();
     assert!(matches!(error, UpdateError::OtherRoot(_)), "{error}");
+}
+
+#[test]
+fn new_keys_count_when_enough_old_ones_say_so() {
+    let world = World::settled();
+    let fingerprint = |world: &World| updates::beat(&world.state()).unwrap().unwrap().root;
+    let (old, first) = (world.keys().join("root.json"), fingerprint(&world));
+    let made = |name: &str, root: &Path, signers: &[&Path]| {
+        let keys: Vec<_> = signers.iter().map(|path| path.to_path_buf()).collect();
+        update_keys::init(&world.at(name), 2, 3, Some(&Before { root, keys: &keys }), now())
+    };
+    let one = world.keys().join("root-1.key");
+    assert!(matches!(made("short", &old, &[&one]), Err(PublishError::NotFollowing(_))));
+    let two = made("second", &old, &[&one, &world.keys().join("root-3.key")]).unwrap();
+    let second = world.at("second").join("root.json");
+    let three = made("third", &second, &[&world.at("second")]).unwrap();
+    assert!(first != two && two != three);
+
+    // A device that slept through the second set of keys follows both steps, and only with a bundle it accepts.
+    let with = |version, name: &str| {
+        let (keys, root) = (vec![world.at(name)], world.at(name).join("root.json"));
+        world.try_publish(&Made { keys, root, ..world.made(version) }).unwrap()
+    };
+    let stick = with(2, "third");
+    fs::rename(stick.join("metadata/2.root.json"), world.at("hidden")).unwrap();
+    refused(&world, &stick, "signature threshold");
+    fs::rename(world.at("hidden"), stick.join("metadata/2.root.json")).unwrap();
+    assert_eq!(fingerprint(&world), first);
+    assert_eq!(world.take(&stick).unwrap(), Taken::Activated(2));
+    assert_eq!(fingerprint(&world), three);
+    // The old keys are over.
+    refused(&world, &world.publish(3), "signature threshold");
+    assert_eq!(world.take(&with(4, "third")).unwrap(), Taken::Activated(4));
 }
 
 #[test]

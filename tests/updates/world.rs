@@ -11,6 +11,7 @@ use bedcheck::agent::update::{self as updates, Active, UpdateError};
 use bedcheck::base::clock::{Clock, Wall};
 use bedcheck::base::ids::DeviceId;
 use bedcheck::platform::update::{self as supervisor, Bundle, PublishError};
+use bedcheck::platform::update_keys;
 use bedcheck::store::bundles::{Bundles, Standing};
 
 use crate::terminal::Terminal;
@@ -42,7 +43,7 @@ pub struct Made<'a> {
 impl World {
     pub fn new() -> World {
         let world = World { terminal: Terminal::new() };
-        let fingerprint = supervisor::init(&world.keys(), 2, 3, now()).unwrap();
+        let fingerprint = update_keys::init(&world.keys(), 2, 3, None, now()).unwrap();
         let root = fs::read(world.keys().join("root.json")).unwrap();
         assert_eq!(updates::trust(&world.state(), &root).unwrap(), fingerprint);
         world
