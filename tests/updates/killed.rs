@@ -131,8 +131,14 @@ fn everything_is_synced_before_anything_points_to_it() {
     let names_synced = last(&["fsync(", &format!("<{partial}>")]);
     let placed = last(&["rename(", &format!("\"{partial}\", \"{state}/bundles/1\"")]);
     let place_synced = last(&["fsync(", &format!("<{state}/bundles>")]);
-    let above_synced = last(&["fsync(", &format!("<{state}>")]);
-    let switched = last(&["pwrite64(", "/updates.db-wal>"]);
+    // SQLite happens to sync the folder too, in the middle of its own writing: here it must have been before.
+    let after_that = |words: &[&str]| {
+        let found =
+            lines[place_synced..].iter().position(|line| words.iter().all(|word| line.contains(word)));
+        place_synced + found.unwrap_or_else(|| panic!("{words:?} is not in\n{}", lines.join("\n")))
+    };
+    let above_synced = after_that(&["fsync(", &format!("<{state}>")]);
+    let switched = after_that(&["pwrite64(", "/updates.db-wal>"]);
     let switch_synced = last(&["sync(", "/updates.db-wal>"]);
     let done = last(&["openat(", "/state/taken"]);
     let order = [
