@@ -5,12 +5,12 @@
 //!
 //! | layer | module | what lives there |
 //! |---|---|---|
-//! | 3 programs | [`agent`] | configuration, the one task that owns the domain, delivery, subcommands |
+//! | 3 programs | [`agent`] | configuration, the one task that owns the domain, delivery, signed updates, subcommands |
 //! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard |
 //! | | [`audit`] | whether an exported case holds, found out offline |
 //! | 2 edges | [`capture`] | cameras: RTSP, USB, snapshots, recordings; newest frame wins; tamper watch |
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
-//! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster |
+//! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster, bundle in use |
 //! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |
 //! | | [`kiosk`] | the local page: bed zones drawn on a live picture |
 //! | | [`hospital`] | rosters, changes, HL7, national JSON and FHIR as hospitals write them |

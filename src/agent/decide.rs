@@ -1,6 +1,7 @@
 //! The one task that owns the domain: `next` waits and changes nothing, `apply` changes and never waits on the world.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::agent::config::EvidencePolicy;
 use crate::agent::health::{Health, TURN};
+use crate::agent::update;
 use crate::agent::ward;
 use crate::agent::ward_thread::Belief;
 use crate::base::backoff::draw;
@@ -27,6 +29,7 @@ use crate::store::room::Room;
 use crate::store::{Commit, Gone, JournalError, Keeper};
 use crate::vision::gallery::Gallery;
 use crate::vision::worker::{Answer, Request};
+use crate::wire::bundle::BundleBeat;
 use crate::wire::event::{Beat, CameraBeat, Report};
 
 /// Crops kept until their check is concluded; more would only be looks nobody reports.
@@ -63,6 +66,8 @@ pub struct Decide {
     /// What the platform wants looked at.
     pub orders: mpsc::Receiver<Input>,
     pub ward: WardId,
+    /// The folder of keys, journal and bundles.
+    pub state: PathBuf,
     pub gallery: Arc<Gallery>,
     /// What the operating point does to the people enrolled here.
     pub operating: Realised,
@@ -132,6 +137,7 @@ impl Decide {
         match answer {
             Answer::NotSeen(failure) => self.apply(now, Input::NotSeen(failure)).await,
             Answer::Seen { sighting, crop } => {
+                self.health.looked();
                 if let Some(crop) = crop {
                     self.keep(sighting.look, crop);
                 }
@@ -222,6 +228,16 @@ impl Decide {
         }
     }
 
+    /// Which signed updates were taken, looked up where blocking work belongs.
+    async fn bundle(&self) -> Result<Option<BundleBeat>, DecideError> {
+        let state = self.state.clone();
+        let said = self.keeper.ask(move |_| update::beat(&state)).await?;
+        Ok(said.unwrap_or_else(|error| {
+            warn!(%error, "The heartbeat cannot say which bundle is in use.");
+            None
+        }))
+    }
+
     async fn beat(&mut self, now: Now) -> Result<(), DecideError> {
         // ± 10 %, so that a ward full of devices does not report in the same second.
         let jitter = 0.9 + 0.2 * f64::from(draw()) / f64::from(u32::MAX);
@@ -249,6 +265,7 @@ impl Decide {
             operating: Some(self.operating.clone()),
             commitment: Some(self.domain.commitment()),
             refuses_config: self.health.refuses_config(),
+            bundle: self.bundle().await?,
         };
         let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
         let room =

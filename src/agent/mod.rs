@@ -7,7 +7,8 @@
 //!        files, HL7, JSON, FHIR ─► ward thread (owns the facts) ─► beliefs: roster and faces
 //! ```
 //!
-//! `reload` starts all of it again when the configuration changes; `health` shows it to people and to systemd.
+//! `reload` starts all of it again when the configuration changes; `health` shows it to people and to systemd; `update`
+//! takes signed models, policy and calibration.
 
 pub mod calibrate;
 pub mod cmd;
@@ -23,6 +24,7 @@ pub mod identity;
 pub mod reload;
 pub mod renew;
 pub mod tasks;
+pub mod update;
 pub mod ward;
 pub mod ward_ports;
 pub mod ward_thread;

@@ -123,7 +123,8 @@ impl Follower {
     }
 }
 
-/// The state folder holds the identity and the journal, and the local ports outlive a change: both are taken once.
+/// The state folder holds the identity and the journal, the local ports outlive a change, and a bundle is on probation by
+/// its starts: each is taken once.
 fn keep_what_needs_a_restart(fresh: &mut Settings, current: &Settings) -> Vec<&'static str> {
     let mut kept = Vec::new();
     let mut keep = |differs: bool, key| {
@@ -135,9 +136,16 @@ fn keep_what_needs_a_restart(fresh: &mut Settings, current: &Settings) -> Vec<&'
     keep(fresh.ward != current.ward, "ward.id");
     keep(fresh.health != current.health, "health.listen");
     keep(fresh.page != current.page, "page.listen");
+    keep(fresh.bundle != current.bundle, "update");
+    keep(fresh.probation != current.probation, "update.probation");
     fresh.state.clone_from(&current.state);
     fresh.ward.clone_from(&current.ward);
     fresh.health.clone_from(&current.health);
     fresh.page.clone_from(&current.page);
+    if fresh.bundle != current.bundle {
+        fresh.models.clone_from(&current.models);
+    }
+    fresh.bundle.clone_from(&current.bundle);
+    fresh.probation = current.probation;
     kept
 }

@@ -14,6 +14,7 @@
 //! | health, page | task each | 2048 connections | metrics or page stay away; the agent goes on |
 //! | deliver | task | one batch | cannot: failures wait and try again |
 //! | certificate | task | one request | cannot: failures wait and try again |
+//! | probation | task | nothing | a new bundle stays on probation |
 //!
 //! systemd restarts an agent that ended; the journal brings back what it knew.
 
@@ -53,7 +54,7 @@ use crate::capture::snapshot::Snapshot;
 use crate::capture::usb::Usb;
 use crate::capture::{Camera, CameraError, Filming, film};
 use crate::domain::operating::{AtSite, at_site};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{FaceRule, Policy};
 use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
 use crate::hospital::roster_file::{self, RosterFile};
@@ -120,6 +121,7 @@ pub async fn run(
         beliefs,
         orders,
         ward: settings.ward.clone(),
+        state: settings.state.clone(),
         gallery,
         operating: site.realised,
         stays: roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect(),
@@ -265,25 +267,34 @@ pub fn default_models() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The policy with the liveness thresholds that were measured on each camera; those of the configuration win.
+/// The policy with the liveness thresholds that were measured on each camera, or come signed where none were; those of
+/// the configuration win.
 fn calibrated(mut policy: Policy, settings: &Settings, eyes: &Eyes) -> anyhow::Result<Policy> {
     let Some((life, pad)) = policy.life.as_mut().zip(eyes.manifest.pad.as_ref()) else { return Ok(policy) };
+    let signed = settings.bundle.as_ref().and_then(|bundle| bundle.calibration.as_ref());
     for camera in &settings.cameras {
         if let Some(found) = calibrate::read(&settings.state, &camera.id, &pad.sha256)? {
             life.cameras.entry(camera.id.clone()).or_insert(found.passive);
+        }
+        if let Some(passive) = signed.and_then(|signed| signed.of(&pad.sha256)) {
+            life.cameras.entry(camera.id.clone()).or_insert(passive);
         }
     }
     Ok(policy)
 }
 
-/// The pack's operating point, calibrated with the people enrolled here.
+/// The pack's operating point, raised to what the signed policy demands and calibrated with the people enrolled here.
 ///
 /// # Errors
 /// When the pack was not measured at the wanted false match rate.
 pub fn operating_point(settings: &Settings, eyes: &Eyes, gallery: &Gallery) -> anyhow::Result<AtSite> {
     let card = eyes.rule(&settings.fmr).map_err(Ending::config)?;
     let measured = eyes.manifest.embedder.impostors;
-    let site = at_site(&card, measured, gallery.impostors(), gallery.people());
+    let floor = settings.bundle.as_ref().and_then(|bundle| bundle.floor.match_at_least);
+    let raised =
+        FaceRule { match_at: floor.map_or(card.match_at, |floor| floor.max(card.match_at)), ..card.clone() };
+    let mut site = at_site(&raised, measured, gallery.impostors(), gallery.people());
+    site.realised.card = card.match_at;
     info!(
         threshold = site.realised.threshold,
         card = site.realised.card,

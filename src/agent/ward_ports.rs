@@ -88,7 +88,8 @@ fn start_poll(
 ) -> anyhow::Result<()> {
     let ca = fhir.ca.as_deref().map(secret).transpose()?;
     let token = fhir.token_file.as_deref().map(secret).transpose()?;
-    let fetcher = Fetcher::new(ca.as_deref(), token.map(Private::new)).map_err(Ending::config)?;
+    let fetcher = Fetcher::new(ca.as_deref(), token.map(Private::new), "application/fhir+json")
+        .map_err(Ending::config)?;
     let poll = Poll { url: fhir.url.clone(), every: fhir.every, ward: ward.clone(), fetcher };
     let post = move |encounters| {
         // With a full queue this list is dropped; the next one says the same.

@@ -1,5 +1,5 @@
-//! Bounded answers from a server of the hospital, over TLS 1.3 with the hospital's own CA, or in the clear within its
-//! network.
+//! Bounded answers from a server: the hospital's, over TLS 1.3 with the hospital's own CA or in the clear within its
+//! network; or the supervisor's, with the supervisor's CA.
 
 use std::time::Duration;
 
@@ -17,14 +17,19 @@ const WAIT: Duration = Duration::from_secs(30);
 pub struct Fetcher {
     http: reqwest::Client,
     bearer: Option<Private<String>>,
+    accept: &'static str,
 }
 
 impl Fetcher {
-    /// `ca_pem` names who may vouch for the server; it is needed for https.
+    /// `ca_pem` names who may vouch for the server; it is needed for https. `accept` is the media type that is wanted.
     ///
     /// # Errors
     /// [`ClientError::Tls`], [`ClientError::Setup`].
-    pub fn new(ca_pem: Option<&str>, bearer: Option<Private<String>>) -> Result<Fetcher, ClientError> {
+    pub fn new(
+        ca_pem: Option<&str>,
+        bearer: Option<Private<String>>,
+        accept: &'static str,
+    ) -> Result<Fetcher, ClientError> {
         let builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
@@ -33,7 +38,7 @@ impl Fetcher {
             Some(ca_pem) => builder.tls_backend_preconfigured(tls::visitor(ca_pem)?),
             None => builder.tls_backend_preconfigured(tls::trusting_nobody()?),
         };
-        Ok(Fetcher { http: builder.build().map_err(ClientError::Setup)?, bearer })
+        Ok(Fetcher { http: builder.build().map_err(ClientError::Setup)?, bearer, accept })
     }
 
     /// The body of a successful answer, of at most `most` bytes.
@@ -48,7 +53,7 @@ impl Fetcher {
                 ClientError::Unreachable { url: url.clone(), cause: whole_story(&error) }
             }
         };
-        let mut request = self.http.get(url.clone()).timeout(WAIT).header(ACCEPT, "application/fhir+json");
+        let mut request = self.http.get(url.clone()).timeout(WAIT).header(ACCEPT, self.accept);
         let bearer = self.bearer.as_ref().map(|token| format!("Bearer {}", token.reveal().trim()));
         if let Some(mut value) = bearer.and_then(|value| HeaderValue::from_str(&value).ok()) {
             value.set_sensitive(true);

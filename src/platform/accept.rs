@@ -8,6 +8,7 @@ use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::domain::Finding;
+use crate::platform::bundles;
 use crate::platform::cases::{self, Own};
 use crate::platform::chain::{self, Believed, Place};
 use crate::platform::db::{Transaction, number};
@@ -209,7 +210,7 @@ fn keep(
                     cameras,
                 ],
             )?;
-            Ok(())
+            bundles::hear(tx, device, beat.bundle.as_ref(), now)
         }
     }
 }

@@ -27,6 +27,10 @@ pub enum Own {
     DrawForged,
     /// 抽查未执行: an ordered spot check was not carried out in time.
     OrderMissed,
+    /// 更新被退回: the device says of its signed updates less than it said before.
+    BundleTurnedBack,
+    /// 更新试用失败: a signed bundle did not work there, and the device went back to the one before.
+    BundleGivenUp,
     /// 上报无法解读: signed, and no event that is understood here.
     Unreadable,
     /// 上报内容缺失: a statement came without its body or evidence; the device had no room, or somebody took it out.
@@ -45,6 +49,8 @@ impl Own {
             Own::Tampered => "tampered",
             Own::DrawForged => "draw_forged",
             Own::OrderMissed => "order_missed",
+            Own::BundleTurnedBack => "bundle_turned_back",
+            Own::BundleGivenUp => "bundle_given_up",
             Own::Unreadable => "unreadable",
             Own::Pruned => "pruned",
         }

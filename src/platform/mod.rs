@@ -14,10 +14,13 @@
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
 //! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case. What was accepted
-//! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`).
+//! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`). What
+//! devices run (models, policy) is signed here by several people (`update`), and a device that was turned back is a case
+//! (`bundles`).
 
 pub mod accept;
 pub mod answer;
+mod bundles;
 pub mod cases;
 pub mod certificates;
 pub mod chain;
@@ -38,5 +41,7 @@ pub mod renewal;
 pub mod serve;
 pub mod tokens;
 pub mod turns;
+pub mod update;
+pub mod update_keys;
 pub mod upkeep;
 pub mod view;

@@ -111,6 +111,8 @@ pub struct DeviceRow {
     pub stored_faces: Option<i64>,
     pub unsent: Option<i64>,
     pub cameras: serde_json::Value,
+    /// The signed bundle in use, the highest accepted and the root; null where it takes none.
+    pub bundle: serde_json::Value,
 }
 
 /// One check that was due.
@@ -336,14 +338,15 @@ pub fn devices(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
     let mut query = connection.prepare_cached(
         "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
                 last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
-                cameras
+                cameras, bundle
          FROM device ORDER BY institution, ward, device",
     )?;
     let mut found = query.query([])?;
     let mut devices = Vec::new();
     while let Some(row) = found.next()? {
         let device: String = row.get(0)?;
-        let cameras: Option<String> = row.get(16)?;
+        let json =
+            |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         devices.push(DeviceRow {
             head: chain(connection, &device)?,
             device,
@@ -362,7 +365,8 @@ pub fn devices(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
             mode: row.get(13)?,
             stored_faces: row.get(14)?,
             unsent: row.get(15)?,
-            cameras: cameras.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+            cameras: json(row.get(16)?),
+            bundle: json(row.get(17)?),
         });
     }
     Ok(devices)

@@ -1,11 +1,13 @@
 //! What must survive: journal and outbox in one synced transaction, memory of the beds, sealed templates, and the facts
-//! behind the roster (a file of their own: they are forgotten with the stay, the journal is not).
+//! behind the roster (a file of their own: they are forgotten with the stay, the journal is not), and which signed bundle
+//! is in use ([`bundles`]).
 //!
 //! One SQLite file (WAL, `synchronous=FULL`) with one writer. A finding is durable when [`Journal::commit`] returns:
 //! event, sealed evidence, chain head and the domain's memory lie on the disk together or not at all. Under `NORMAL`
 //! 703 of 1,500 simulated power cuts lost acknowledged events, and a reused number would accuse an honest hospital of
 //! forking (measured for the design).
 
+pub mod bundles;
 mod enrolled;
 mod facts;
 mod journal;

@@ -8,6 +8,7 @@ use crate::base::ids::{BedId, DeviceId, StayId, WardId};
 use crate::domain::Finding;
 use crate::domain::draw::Commitment;
 use crate::domain::operating::Realised;
+use crate::wire::bundle::BundleBeat;
 
 /// One event. `id` + `source` name it for ever: a repeat is recognised by them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,6 +107,9 @@ pub struct Beat {
     /// What the operating point does to the people enrolled here; absent from older agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating: Option<Realised>,
+    /// Which signed updates this device took; absent where it trusts nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleBeat>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,10 +11,12 @@
 //! keeps a digest of little data (a bed, a verdict) from being guessed.
 
 pub mod batch;
+pub mod bundle;
 pub mod case;
 pub mod dsse;
 pub mod enrol;
 pub mod event;
+pub mod floor;
 pub mod note;
 pub mod parcel;
 pub mod seal;

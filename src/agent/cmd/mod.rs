@@ -15,6 +15,7 @@ mod look;
 mod outbox;
 mod roster;
 mod run;
+mod update;
 mod verify;
 mod zones;
 
@@ -64,6 +65,8 @@ enum Command {
     Outbox(outbox::Outbox),
     /// 设备身份 · makes this device's keys, and takes the platform's answer.
     Device(device::Device),
+    /// 签名更新 · trusts a root, takes signed bundles of models and policy, says which is in use.
+    Update(update::Update),
     /// 人证比对 · compares two pictures.
     Verify(verify::Verify),
     /// 查看图片中的人脸 · shows the faces of one picture.
@@ -114,6 +117,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Camera(command) => command.run(),
         Command::Outbox(command) => command.run(),
         Command::Device(command) => command.run(),
+        Command::Update(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Look(command) => command.run(),
         Command::Eval(command) => command.run(),

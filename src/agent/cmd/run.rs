@@ -11,6 +11,7 @@ use crate::agent::config::{self, Above, Settings};
 use crate::agent::health::{self, Health};
 use crate::agent::reload::Follower;
 use crate::agent::tasks;
+use crate::agent::update::probation;
 use crate::agent::zones::ZoneDesk;
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
@@ -26,8 +27,16 @@ pub struct Run {
 
 impl Run {
     pub fn run(self) -> anyhow::Result<Code> {
+        // Before anything of a bundle is looked at: one that keeps the agent from starting is gone back from.
+        let state = config::state_folder(&self.which.config, &self.which.above()).map_err(Ending::config)?;
+        if let Some(state) = &state {
+            probation::begin(state).map_err(Ending::config)?;
+        }
         let settings = self.which.read().map_err(Ending::config)?;
         tokio()?.block_on(async { Agent::new(self.which, settings)?.run().await })?;
+        if let Some(state) = &state {
+            probation::ended_well(state);
+        }
         Ok(Code::Fine)
     }
 }
@@ -55,7 +64,8 @@ impl Agent {
     async fn run(mut self) -> anyhow::Result<()> {
         // Held until the end: the local ports serve through every change.
         let (_stop, stopping) = supervise::shutdown();
-        self.serve(stopping).await?;
+        self.serve(stopping.clone()).await?;
+        self.watch_bundle(&stopping);
         self.follower.accept(&self.settings, &[]);
         let interrupted = interrupted();
         ::tokio::pin!(interrupted);
@@ -72,6 +82,7 @@ impl Agent {
                         self.settings = good;
                         continue;
                     }
+                    (Err(error), None) if self.gives_up_bundle(&error)? => continue,
                     (ended, _) => return ended,
                 },
                 () = &mut interrupted => None,
@@ -83,6 +94,31 @@ impl Agent {
             self.health.pauses();
             former = Some(std::mem::replace(&mut self.settings, next));
         }
+    }
+
+    fn watch_bundle(&self, stopping: &Stopping) {
+        if let Some(bundle) = &self.settings.bundle {
+            let (state, time) = (self.settings.state.clone(), self.settings.probation);
+            let (version, health) = (bundle.version, self.health.clone());
+            supervise::task("probation", probation::watch(state, version, time, health, stopping.clone()));
+        }
+    }
+
+    /// A bundle on probation whose nets cannot be loaded is given up at once: systemd starts nobody again that ended with
+    /// 78. Whether the agent shall begin again with the one before it.
+    fn gives_up_bundle(&mut self, error: &anyhow::Error) -> anyhow::Result<bool> {
+        if self.settings.bundle.is_none()
+            || self.health.is_running()
+            || tasks::open_eyes(&self.settings).is_ok()
+        {
+            return Ok(false);
+        }
+        let has_given_up =
+            probation::give_up(&self.settings.state, &format!("{error:#}")).map_err(Ending::config)?;
+        if has_given_up {
+            self.settings = config::read_below(&self.config, &self.above).map_err(Ending::config)?;
+        }
+        Ok(has_given_up)
     }
 
     async fn serve(&self, stopping: Stopping) -> anyhow::Result<()> {

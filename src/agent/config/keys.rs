@@ -5,7 +5,9 @@
 //! to refresh.
 
 use crate::agent::config::kinds::Kind;
-use crate::agent::config::{bed, camera, general, legal, liveness, local, matching, patrol, ports, ward};
+use crate::agent::config::{
+    bed, camera, general, legal, liveness, local, matching, patrol, ports, update, ward,
+};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +106,7 @@ pub const ROOT: &[Key] = &[
         "metrics and health on this machine, for a monitoring system",
     ),
     key("page", Kind::Table(local::PAGE), Optional(""), "本机页面", "the page on this machine"),
+    key("update", Kind::Table(update::KEYS), Default(""), "签名更新", "signed updates"),
     key(
         "camera",
         Kind::Tables { keys: camera::KEYS, most: 64 },

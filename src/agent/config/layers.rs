@@ -10,6 +10,7 @@ use crate::agent::config::kinds::nearest;
 use crate::agent::config::source::{Place, Source, SourceKind};
 use crate::agent::config::syntax;
 use crate::agent::config::tree::{Node, Table};
+use crate::agent::update::Active;
 use crate::base::files::FileError;
 
 /// More files in `conf.d` than this are somebody's accident.
@@ -27,6 +28,8 @@ pub struct Above {
     pub flags: Vec<(String, String)>,
     /// What a file would hold that is checked before it is written.
     pub drafts: BTreeMap<PathBuf, String>,
+    /// The bundle that would be in use, checked before it is.
+    pub bundle: Option<Active>,
 }
 
 impl Above {

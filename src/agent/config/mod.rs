@@ -12,6 +12,7 @@ pub mod camera;
 pub mod check;
 pub mod edit;
 pub mod explain;
+pub mod floor;
 mod general;
 pub mod keys;
 pub mod kinds;
@@ -27,6 +28,7 @@ pub mod source;
 pub mod source_of_pictures;
 pub mod syntax;
 pub mod tree;
+pub mod update;
 mod walk;
 mod ward;
 pub mod write;
@@ -46,6 +48,7 @@ pub use crate::agent::config::ports::{FhirSettings, Port, TlsFiles};
 pub use crate::agent::config::source_of_pictures::Source;
 use crate::agent::config::tree::{Entry, Table, Value};
 use crate::agent::config::walk::{Fields, Walk};
+use crate::agent::update::{self as bundles, Active};
 use crate::agent::ward_thread::Files;
 use crate::base::files::{FileError, read_at_most, sha256_hex};
 use crate::base::ids::{BedId, CameraId, WardId};
@@ -117,6 +120,10 @@ pub struct Settings {
     pub health: Option<String>,
     /// Where the local page is served.
     pub page: Option<String>,
+    /// The signed bundle in use.
+    pub bundle: Option<Active>,
+    /// How long a new one must run well.
+    pub probation: Duration,
     patrol: Policy,
 }
 
@@ -152,16 +159,42 @@ pub fn read_below(path: &Path, above: &Above) -> Result<Settings, ConfigError> {
     if !is_partial {
         has_a_source(&tree, &mut complaints);
     }
-    let settings = mean(&fields, base, &mut complaints);
+    let bundle = bundle(&fields, base, above, &mut complaints);
+    let settings = mean(&fields, base, bundle, &mut complaints);
     match settings {
         Some(settings) if complaints.is_empty() => Ok(settings),
         _ => Err(ConfigError::Content(complaints)),
     }
 }
 
+/// The folder of keys and journal, found without reading anything in it; `None` where the file does not say it.
+///
+/// # Errors
+/// [`FileError`] when a file cannot be read at all.
+pub fn state_folder(path: &Path, above: &Above) -> Result<Option<PathBuf>, FileError> {
+    let (tree, _) = layers::load(path, above, &mut Complaints::default())?;
+    let Some(Value::Text(state)) = tree.value("state") else { return Ok(None) };
+    Ok(Some(path.parent().unwrap_or(Path::new(".")).join(state)))
+}
+
+/// The signed bundle in use; one that cannot be read is complained of where the state folder is named.
+fn bundle(fields: &Fields, base: &Path, above: &Above, found: &mut Complaints) -> Option<Active> {
+    if above.bundle.is_some() {
+        return above.bundle.clone();
+    }
+    bundles::active(&fields.path("state", base)?).unwrap_or_else(|error| {
+        found.add(
+            fields.place("state"),
+            format!("正在使用的更新包有问题：{error}"),
+            "the bundle in use is damaged: bedcheck update apply takes it again".to_owned(),
+        );
+        None
+    })
+}
+
 /// Puts the sections together and checks what only shows between them. `None` where something is missing that was
 /// complained of.
-fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings> {
+fn mean(fields: &Fields, base: &Path, bundle: Option<Active>, found: &mut Complaints) -> Option<Settings> {
     let fmr = fields.table("match").and_then(|fields| fields.text("fmr")).unwrap_or_default().to_owned();
     let face = FaceRule { fmr: fmr.clone(), match_at: 1.0, differs_below: 0.0, typical: None };
     let mut policy = Policy::ordinary(face);
@@ -173,13 +206,17 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         liveness::read(liveness, &cameras, &mut policy);
         patrol::check_together(patrol, liveness, &policy, beds.len(), found);
     }
+    if let Some(bundle) = &bundle {
+        floor::check(bundle, fields, &policy, found);
+    }
+    let pack = bundle.as_ref().filter(|bundle| bundle.has_pack).map(|bundle| bundle.folder.clone());
     let health = local::read(fields.table("health"), found);
     let page = local::read(fields.table("page"), found);
     let ward = fields.table("ward")?;
     Some(Settings {
         mode: fields.read("mode")?,
         state: fields.path("state", base)?,
-        models: fields.path("models", base),
+        models: pack.or_else(|| fields.path("models", base)),
         evidence: fields.read("evidence").unwrap_or_default(),
         outbox_bytes: fields.whole::<u64>("outbox_mb")? * 1024 * 1024,
         ward: ward.read("id")?,
@@ -196,6 +233,8 @@ fn mean(fields: &Fields, base: &Path, found: &mut Complaints) -> Option<Settings
         legal: fields.table("legal").and_then(legal::read)?,
         health,
         page,
+        bundle,
+        probation: fields.table("update")?.span("probation")?,
         patrol: policy,
     })
 }
@@ -217,9 +256,13 @@ fn has_a_source(tree: &Table, found: &mut Complaints) {
 }
 
 impl Settings {
-    /// The whole policy, with the pack's operating point.
+    /// The whole policy, with the pack's operating point and what the signed policy raises.
     pub fn policy(&self, face: FaceRule) -> Policy {
-        Policy { face, ..self.patrol.clone() }
+        let mut policy = Policy { face, ..self.patrol.clone() };
+        if let Some(bundle) = &self.bundle {
+            floor::raise(&bundle.floor, &mut policy);
+        }
+        policy
     }
 
     /// How long after a check was due a reason may still arrive.

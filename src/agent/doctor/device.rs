@@ -11,6 +11,7 @@ use crate::base::clock::Now;
 use crate::base::ids::DeviceId;
 use crate::base::space;
 use crate::net::cert::Validity;
+use crate::store::bundles::Bundles;
 use crate::vision::manifest::Grade as PackGrade;
 use crate::vision::runtime;
 use crate::wire::enrol::DeviceBundle;
@@ -61,6 +62,38 @@ pub fn models(settings: &Settings) -> Line {
         Err(error) => Line::good("models", title, format!("{error:#}"))
             .bad("检查 models 目录或配置项 models · check the folder `models` and the key of that name"),
     }
+}
+
+/// Where this device stands with signed updates; nothing where it trusts nobody's.
+pub fn updates(settings: &Settings) -> Option<Line> {
+    let title = ("签名更新", "signed updates");
+    let bundles = match Bundles::open_if_there(&settings.state) {
+        Ok(bundles) => bundles?,
+        Err(error) => {
+            return Some(Line::good("updates", title, error.to_string()).bad("bedcheck update status"));
+        }
+    };
+    let standing = match bundles.standing() {
+        Ok(standing) => standing,
+        Err(error) => {
+            return Some(Line::good("updates", title, error.to_string()).bad("bedcheck update status"));
+        }
+    };
+    let highest = standing.highest;
+    let found = match standing.current {
+        Some(version) => format!("更新包 bundle {version}，最高 highest {highest}"),
+        None => format!("随程序附带的模型 the shipped pack，最高 highest {highest}"),
+    };
+    let line = Line::good("updates", title, found);
+    Some(match (standing.returned, standing.starts) {
+        (Some((version, why)), _) => Line { found: format!("{}：{why}", line.found), ..line }.attention(format!(
+            "更新包 {version} 试用失败已退回，请联系监管方发布新版 · bundle {version} was given up: ask for a higher version"
+        )),
+        (None, Some(starts)) => line.attention(format!(
+            "试用中，第 {starts} 次启动 · on probation, start {starts}: it settles by itself"
+        )),
+        (None, None) => line,
+    })
 }
 
 pub fn clock(settings: &Settings, now: Now) -> Line {

@@ -86,6 +86,7 @@ pub async fn examine(config: &Path, above: &Above, now: Now) -> Examination {
     };
     lines.extend(running(&settings, config));
     lines.push(device::models(&settings));
+    lines.extend(device::updates(&settings));
     let (of_cameras, snapshots) = cameras::look(&settings).await;
     lines.extend(of_cameras);
     lines.push(cameras::beds(&settings));

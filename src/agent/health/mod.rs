@@ -68,6 +68,7 @@ struct Inner {
     /// Milliseconds of the monotonic clock at the last turn.
     turned: AtomicU64,
     is_running: AtomicBool,
+    looks: AtomicU64,
     shown: Mutex<Shown>,
 }
 
@@ -87,6 +88,7 @@ impl Health {
             systemd: Systemd::new(),
             turned: AtomicU64::new(0),
             is_running: AtomicBool::new(false),
+            looks: AtomicU64::new(0),
             shown: Mutex::default(),
         }))
     }
@@ -112,6 +114,21 @@ impl Health {
     /// Whether the agent came up since it last paused.
     pub fn is_running(&self) -> bool {
         self.0.is_running.load(Ordering::Relaxed)
+    }
+
+    /// Whether the agent is up and decides.
+    pub fn is_well(&self) -> bool {
+        self.is_running() && self.since_turn() < STUCK
+    }
+
+    /// The nets answered a look.
+    pub fn looked(&self) {
+        self.0.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Looks answered since the process began.
+    pub fn looks(&self) -> u64 {
+        self.0.looks.load(Ordering::Relaxed)
     }
 
     /// The task that decides went once around.

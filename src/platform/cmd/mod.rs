@@ -2,6 +2,7 @@
 
 mod device;
 mod people;
+mod update;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::base::{logging, supervise};
 use crate::domain::order::Order;
 use crate::platform::cmd::device::DeviceCommand;
 use crate::platform::cmd::people::{EvidenceCommand, PersonCommand};
+use crate::platform::cmd::update::Update;
 use crate::platform::db::Database;
 use crate::platform::devices;
 use crate::platform::ingest::Answering;
@@ -95,6 +97,9 @@ enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Sign updates of models, policy and calibration.
+    #[command(subcommand)]
+    Update(Update),
     /// Receive from devices and show the dashboard until SIGTERM.
     Serve {
         #[arg(long)]
@@ -117,7 +122,7 @@ enum Command {
     },
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())
@@ -160,6 +165,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
         Command::Head { dir } => head(&dir, now),
+        Command::Update(command) => command.run(now),
         Command::Serve { dir, devices, enrol, dashboard, grace, rate } => {
             run_server(&Settings { dir, devices, enrol, dashboard, grace, rate })
         }

@@ -128,6 +128,8 @@ pub fn kind(name: &str) -> Term {
         "insurer_mismatch" => term("与医保在院名单不符", "Not as the insurer's list", "mismatch"),
         "draw_forged" => term("抽签不符", "Draw forged", "mismatch"),
         "order_missed" => term("抽查未执行", "Spot check missed", "notdone"),
+        "bundle_turned_back" => term("更新被退回", "Update turned back", "mismatch"),
+        "bundle_given_up" => term("更新试用失败", "Update failed on trial", "unclear"),
         "unreadable" => term("上报无法解读", "Report unreadable", "unclear"),
         "pruned" => term("上报内容缺失", "Report without its content", "chain"),
         "store_full" => term("设备存储已满", "Device's storage full", "unclear"),
@@ -206,8 +208,19 @@ pub fn claim(l: Lang, row: &ExceptionRow) -> String {
         ("order_missed", Lang::En) => {
             format!("Device {device}: spot check not carried out in time, {n}{span}")
         }
+        ("bundle_turned_back" | "bundle_given_up", _) => of_updates(l, row, &span),
         (_, Lang::Zh) => format!("设备 {device} 的已签名上报无法解读，共 {n} 次{span}"),
         (_, Lang::En) => format!("Device {device}: signed report not understood, {n} times{span}"),
+    }
+}
+
+fn of_updates(l: Lang, row: &ExceptionRow, span: &str) -> String {
+    let device = &row.device;
+    match (l, row.kind == "bundle_given_up") {
+        (Lang::Zh, true) => format!("设备 {device} 的更新包试用失败，已自动退回{span}"),
+        (Lang::En, true) => format!("Device {device}: a bundle failed there, it went back by itself{span}"),
+        (Lang::Zh, false) => format!("设备 {device} 的更新版本或信任的根被退回{span}"),
+        (Lang::En, false) => format!("Device {device} fell behind the models, policy or root it had{span}"),
     }
 }
 
@@ -264,7 +277,10 @@ pub fn next_step(kind: &str) -> Term {
             "Ask the hospital about a reinstalled or exchanged box",
             "",
         ),
-        "chain_fork" | "tampered" | "draw_forged" => {
+        "bundle_given_up" => {
+            term("查看原因并发布更高版本", "Ask for the reason; publish a higher version", "")
+        }
+        "chain_fork" | "tampered" | "draw_forged" | "bundle_turned_back" => {
             term("停用设备并封存，启动调查", "Revoke and seal the device; open an inquiry", "")
         }
         // `unreadable`, and whatever a newer agent reports.

@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 5, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 6, tables: TABLES };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -30,7 +30,8 @@ CREATE TABLE device (
     mode           TEXT,
     stored_faces   INTEGER,
     unsent         INTEGER,
-    cameras        TEXT
+    cameras        TEXT,
+    bundle         TEXT                 -- what it said of its signed updates when it was last not behind
 ) STRICT;
 -- Every certificate issued by us. `ended_ms`: since when it is not accepted, long before it expires.
 CREATE TABLE certificate (

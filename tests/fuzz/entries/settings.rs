@@ -27,7 +27,7 @@ fn configuration(text: &str, flags: Vec<(String, String)>) {
     let path = Path::new(NOWHERE);
     let variables = flags.iter().map(|(key, value)| (format!("BEDCHECK_{key}"), value.clone())).collect();
     let drafts = BTreeMap::from([(path.to_owned(), text.to_owned())]);
-    match read_below(path, &Above { variables, flags, drafts }) {
+    match read_below(path, &Above { variables, flags, drafts, bundle: None }) {
         Ok(settings) => assert!(!settings.cameras.is_empty() && !settings.views().is_empty()),
         Err(ConfigError::Content(complaints)) => {
             assert!(!complaints.is_empty(), "refused without a reason");
