@@ -34,7 +34,7 @@ const EVENTS: u64 = 2;
 const SHORT: Run = Run { agents: 20, steady: Duration::from_secs(4), rest: Duration::from_secs(2) };
 const FULL: Run = Run { agents: 1000, steady: Duration::from_secs(540), rest: Duration::from_secs(60) };
 /// Each agent's part of a flood: batches of one event, then of fifty.
-const FLOOD: [(usize, usize); 2] = [(20, 1), (8, 50)];
+const FLOOD: [(usize, usize); 2] = [(20, 1), (2, 50)];
 
 #[derive(Clone, Copy)]
 struct Run {

@@ -12,16 +12,8 @@ pub fn claim(l: Lang, what: &Irregularity) -> String {
             camera_claim(l, camera.as_str(), *tamper, beds)
         }
         Irregularity::ClockStepped { by_ms } => clock_claim(l, *by_ms),
-        Irregularity::ClockOff { is_ahead } => match (is_ahead, l) {
-            (true, Lang::Zh) => "设备时钟比平台快两分钟以上".to_owned(),
-            (false, Lang::Zh) => "设备时钟比平台慢两分钟以上".to_owned(),
-            (true, Lang::En) => "The device's clock is more than two minutes ahead of the platform's".to_owned(),
-            (false, Lang::En) => "The device's clock is more than two minutes behind the platform's".to_owned(),
-        },
-        Irregularity::StoreFull => match l {
-            Lang::Zh => "设备存储份额已满：不再保存截图，最旧的例行记录只留摘要".to_owned(),
-            Lang::En => "The device's share of the disk is used up: no more pictures are kept, and of the oldest routine reports only digests".to_owned(),
-        },
+        Irregularity::ClockOff { is_ahead } => clock_off(l, *is_ahead).to_owned(),
+        Irregularity::StoreFull => store_full(l).to_owned(),
         Irregularity::TwoInBed { bed: in_bed, stays } => {
             let (bed, stays) = (bed(l, in_bed.as_str()), list(l, stays.iter().map(StayId::as_str)));
             match l {
@@ -82,6 +74,24 @@ fn camera_claim(l: Lang, camera: &str, tamper: Tamper, beds: &[BedId]) -> String
         Lang::Zh => format!("摄像头 {camera} {}，{beds} 无法核实", tamper.chinese()),
         Lang::En => format!("Camera {camera} is {}: {beds} cannot be verified", tamper.name()),
     }
+}
+
+fn clock_off(l: Lang, is_ahead: bool) -> &'static str {
+    if is_ahead {
+        l.t(
+            "设备时钟比平台快两分钟以上",
+            "The device's clock is more than two minutes ahead of the platform's",
+        )
+    } else {
+        l.t("设备时钟比平台慢两分钟以上", "The device's clock is more than two minutes behind the platform's")
+    }
+}
+
+fn store_full(l: Lang) -> &'static str {
+    l.t(
+        "设备存储份额已满：不再保存截图，最旧的例行记录只留摘要",
+        "The device's share of the disk is used up: no more pictures are kept, and of the oldest routine reports only digests",
+    )
 }
 
 fn clock_claim(l: Lang, by_ms: i64) -> String {

@@ -87,7 +87,7 @@ impl Demo {
         let health = Health::new(clock.clone());
         let agent = tasks::run(settings, clock.clone(), Some(tap), health, stopping);
         tokio::pin!(agent);
-        let dashboard = platform.addresses.dashboard.clone();
+        let (dashboard, people) = (platform.addresses.dashboard.clone(), platform.people.clone());
         let limit = pace.round * (ROUNDS + MORE_ROUNDS + 2) as u32 + PATIENCE;
         let story = async {
             hospital.leave(ward::ON_LEAVE, clock.now().wall, None).await?;
@@ -99,7 +99,7 @@ impl Demo {
             if self.once {
                 return Ok(good);
             }
-            show.serving(&dashboard);
+            show.serving(&dashboard, &people);
             Ok(std::future::pending().await)
         };
         let ended: anyhow::Result<bool> = tokio::select! {

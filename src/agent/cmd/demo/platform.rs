@@ -49,6 +49,8 @@ pub struct PlatformProcess {
     child: Child,
     folder: PathBuf,
     pub addresses: Addresses,
+    /// Who may open evidence, each with the passphrase.
+    pub people: Vec<String>,
 }
 
 const START: Duration = Duration::from_secs(20);
@@ -62,10 +64,11 @@ fn program() -> anyhow::Result<Command> {
     Ok(Command::from(command))
 }
 
-async fn run(arguments: &[&std::ffi::OsStr]) -> anyhow::Result<()> {
+/// What it prints.
+async fn run(arguments: &[&std::ffi::OsStr]) -> anyhow::Result<String> {
     let output = program()?.args(arguments).stdin(Stdio::null()).output().await?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(Ending::failed(format!("the platform refused: {message}")).into())
@@ -75,8 +78,14 @@ impl PlatformProcess {
     /// Makes a platform in `folder` and starts it.
     pub async fn start(folder: &Path, dashboard_port: u16) -> anyhow::Result<PlatformProcess> {
         run(&["init".as_ref(), "--dir".as_ref(), folder.as_os_str()]).await?;
+        let mut people = Vec::new();
+        for name in ["核查员甲", "核查员乙"] {
+            let add = ["person", "add", name, "--dir"].map(std::ffi::OsStr::new);
+            let added = run(&[&add[..], &[folder.as_os_str()]].concat()).await?;
+            people.push(added.lines().next().unwrap_or_default().to_owned());
+        }
         let (child, addresses) = serve(folder, "127.0.0.1:0", &format!("127.0.0.1:{dashboard_port}")).await?;
-        Ok(PlatformProcess { child, folder: folder.to_owned(), addresses })
+        Ok(PlatformProcess { child, folder: folder.to_owned(), addresses, people })
     }
 
     pub async fn add_device(&self, request: &Path, bundle: &Path) -> anyhow::Result<()> {
@@ -98,6 +107,7 @@ impl PlatformProcess {
             bundle.as_os_str(),
         ])
         .await
+        .map(drop)
     }
 
     /// Starts the platform again, on the same ports, whenever it dies; returns only when that fails.

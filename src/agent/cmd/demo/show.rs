@@ -100,7 +100,11 @@ impl Show {
         Ok(all_good)
     }
 
-    pub fn serving(&self, dashboard: &str) {
-        self.note(&format!("\n监管平台 · dashboard   {dashboard}\nCtrl-C 结束 · ends\n"));
+    /// `people` are the lines of those who may open evidence together.
+    pub fn serving(&self, dashboard: &str, people: &[String]) {
+        self.note(&format!(
+            "\n监管平台 · dashboard   {dashboard}\n二人启封证据 · two open evidence together   {}\nCtrl-C 结束 · ends\n",
+            people.join("   ")
+        ));
     }
 }
