@@ -22,6 +22,7 @@ pub mod health;
 pub mod identity;
 pub mod reload;
 pub mod renew;
+pub mod retention;
 pub mod tasks;
 pub mod ward;
 pub mod ward_ports;

@@ -33,6 +33,7 @@ use crate::agent::decide::Decide;
 use crate::agent::deliver::{Deliver, SPACING};
 use crate::agent::health::Health;
 use crate::agent::renew::Renew;
+use crate::agent::retention::Retention;
 use crate::agent::ward::{self, Ward};
 use crate::agent::ward_ports;
 use crate::agent::ward_thread::{Faces, WardThread};
@@ -334,6 +335,7 @@ fn ward_thread(
     let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
     let seen = store.state().map_err(Ending::config)?;
     let models = eyes.manifest.embedder.sha256.clone();
+    let retention = Retention::open(&settings.state, &models, boot_id()).map_err(Ending::config)?;
     let mut seen_files = Watched::default();
     if let Some((path, file)) = settings.roster.as_deref().zip(roster) {
         seen_files.knows(&roster_file::newest(path), file.digest.clone());
@@ -343,6 +345,7 @@ fn ward_thread(
         files: settings.files(),
         faces: Faces { store, models, gallery, seen },
         seen: seen_files,
+        retention,
         clock: clock.clone(),
     })
 }

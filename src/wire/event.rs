@@ -8,6 +8,7 @@ use crate::base::ids::{BedId, DeviceId, StayId, WardId};
 use crate::domain::Finding;
 use crate::domain::draw::Commitment;
 use crate::domain::operating::Realised;
+use crate::wire::privacy::PrivacyNote;
 
 /// One event. `id` + `source` name it for ever: a repeat is recognised by them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub enum Report {
     Finding(Finding),
     /// Still alive.
     Beat(Beat),
+    /// What was erased of whoever, and on which ground a face is kept. An older platform keeps it in the chain and calls
+    /// it unreadable.
+    Privacy(PrivacyNote),
 }
 
 impl Report {
@@ -54,6 +58,7 @@ impl Report {
             Report::Finding(Finding::Irregular(_)) => "cn.bedcheck.irregularity.v1",
             Report::Finding(Finding::Committed(_)) => "cn.bedcheck.commitment.v1",
             Report::Beat(_) => "cn.bedcheck.beat.v1",
+            Report::Privacy(_) => "cn.bedcheck.privacy.v1",
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod enrol;
 pub mod event;
 pub mod note;
 pub mod parcel;
+pub mod privacy;
 pub mod seal;
 pub mod statement;
 pub mod token;
