@@ -156,16 +156,8 @@ fn erasures_are_in_the_signed_chain_once_and_name_nobody() {
 
 #[test]
 fn an_erased_stay_is_enrolled_again_only_on_purpose_and_a_withdrawn_one_only_with_another_ground() {
-    let terminal = Terminal::new();
-    let portraits = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/people/p01");
-    let roster = format!("mdtrt_id,adm_bed,psn_no,psn_name,enrol\nM1,01,P1,张三,{}\n", portraits.display());
-    fs::write(terminal.folder.path().join("roster.csv"), roster).unwrap();
-    let say = |arguments: &str| {
-        let output = terminal.bedcheck(&arguments.split_whitespace().collect::<Vec<_>>());
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{arguments}: {output:?}");
-        text
-    };
+    let terminal = terminal_with_a_patient();
+    let say = |arguments: &str| said(&terminal, arguments);
     let faces = || {
         let store = Privacy::open(&terminal.folder.path().join("state")).unwrap();
         store.stored().unwrap().len()
@@ -197,4 +189,86 @@ fn an_erased_stay_is_enrolled_again_only_on_purpose_and_a_withdrawn_one_only_wit
     say(add);
     say("enrol --config config.toml");
     assert_eq!(faces(), 1);
+}
+
+/// A terminal whose one patient has pictures to enrol from.
+fn terminal_with_a_patient() -> Terminal {
+    let terminal = Terminal::new();
+    let portraits = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/people/p01");
+    let roster = format!("mdtrt_id,adm_bed,psn_no,psn_name,enrol\nM1,01,P1,张三,{}\n", portraits.display());
+    fs::write(terminal.folder.path().join("roster.csv"), roster).unwrap();
+    terminal
+}
+
+/// What a call of `bedcheck` said; it must end well.
+fn said(terminal: &Terminal, arguments: &str) -> String {
+    let output = terminal.bedcheck(&arguments.split_whitespace().collect::<Vec<_>>());
+    assert!(output.status.success(), "{arguments}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_running_agent_forgets_a_face_at_once_and_says_so_in_its_chain() {
+    let terminal = terminal_with_a_patient();
+    said(&terminal, "enrol --config config.toml");
+    terminal.configure("[patrol]\nheartbeat = \"1s\"\n");
+    let mut agent = terminal.start(&["run", "--config", "config.toml"], &[]);
+    agent.until("the agent runs", |said| said.contains("The operating point is set"));
+    said(&terminal, "privacy consent withdraw --config config.toml --stay M1 --by 3A");
+    agent.until("it forgot", |said| said.contains("people=0"));
+    let told =
+        || said(&terminal, "outbox show --state state --rows 200 --json").matches("privacy.v1").count();
+    agent.until("it told of the withdrawal and of the erasure", |_| told() == 2);
+    assert_eq!(agent.end().0, Some(0));
+    assert!(said(&terminal, "outbox verify --state state").contains("通过"));
+}
+
+#[test]
+fn the_impact_assessment_says_what_is_configured_and_stored_now_and_names_nobody() {
+    let terminal = terminal_with_a_patient();
+    let report = || {
+        said(&terminal, "privacy report --config config.toml --out report");
+        let read = |name: &str| fs::read_to_string(terminal.folder.path().join("report").join(name)).unwrap();
+        let (markdown, html) = (read("impact.md"), read("impact.html"));
+        for text in [&markdown, &html] {
+            assert!(!text.contains("张三") && !text.contains("M1"), "{text}");
+        }
+        assert!(
+            !html.contains("http://") && !html.contains("src="),
+            "one file without anything from elsewhere"
+        );
+        assert_eq!(html.matches("<h2>").count(), markdown.matches("\n## ").count());
+        assert_eq!(html.matches("待填写").count(), markdown.matches("待填写").count());
+        markdown
+    };
+    let before = report();
+    for wanted in [
+        "决定 1 号",
+        "01 床：20、30、600×660",
+        "| 本机存储的人脸 | 0 人 |",
+        "https://localhost:1",
+        "不采集、不上传",
+        "依据台账共 0 条",
+        "| 密封密钥 | 注意 |",
+        "试用级",
+        "1e-3",
+        "100000 人",
+        "替代方式",
+        "待填写（填写人：法务）",
+    ] {
+        assert!(before.contains(wanted), "{wanted:?} is not in:\n{before}");
+    }
+    said(&terminal, "enrol --config config.toml");
+    said(&terminal, "privacy consent add --config config.toml --stay M1 --basis consent --by 3A");
+    assert!(report().contains("| 本机存储的人脸 | 1 人 |"));
+    said(&terminal, "privacy consent withdraw --config config.toml --stay M1 --by 3A");
+    let text = fs::read_to_string(terminal.config()).unwrap();
+    let text = text.replace("mode = \"pilot\"\n", "mode = \"pilot\"\nevidence = \"exception\"\n");
+    fs::write(terminal.config(), text).unwrap();
+    let after = report();
+    for wanted in
+        ["| 撤回同意 | 1 | 3 | 0 |", "| 已撤回（不比对人脸） | 1 |", "依据台账共 2 条", "异常截图离开本机"]
+    {
+        assert!(after.contains(wanted), "{wanted:?} is not in:\n{after}");
+    }
 }

@@ -20,6 +20,7 @@ pub mod enrol_roster;
 pub mod evaluate;
 pub mod health;
 pub mod identity;
+pub mod impact;
 pub mod reload;
 pub mod renew;
 pub mod retention;

@@ -1,15 +1,17 @@
-//! `bedcheck privacy`: erasure on request, and the ledger of grounds.
+//! `bedcheck privacy`: erasure on request, the ledger of grounds, and the impact assessment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use crate::agent::cmd::{say, say_json};
-use crate::agent::config::{self, Settings};
+use crate::agent::cmd::{say, say_json, tokio};
+use crate::agent::config::{self, Above, Settings};
+use crate::agent::impact;
 use crate::base::clock::{Clock, Wall};
 use crate::base::exit::{Code, Ending};
+use crate::base::files::{make_owner_only_folder, write_owner_only};
 use crate::base::ids::StayId;
 use crate::store::ledger::{Entry, Written, notice_digest};
 use crate::store::{Asked, Privacy as Store};
@@ -34,6 +36,12 @@ enum What {
         /// 理由，只加密保存在本机 · why; stays on this box, sealed.
         #[arg(long, value_name = "TEXT")]
         reason: String,
+    },
+    /// 影响评估报告 · writes the impact assessment (个人信息保护影响评估) from what is configured and stored now.
+    Report {
+        /// Where impact.md and impact.html are written, owner-only.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
     /// 依据台账 · on which ground a stay's face is compared.
     Consent {
@@ -104,6 +112,7 @@ impl Privacy {
                 let asked = Asked { reason: Some(&reason), ..Asked::all(Why::Request, now) };
                 erase(&mut store, &stay, &asked)
             }
+            What::Report { out } => report(&self.config, settings, &out),
             What::Consent { what: Consent::Add { stay, basis, writer } } => {
                 let basis = match basis {
                     Ground::Consent => Basis::Consent,
@@ -153,6 +162,21 @@ fn erase(store: &mut Store, stay: &StayId, asked: &Asked<'_>) -> anyhow::Result<
             "数据库正被读取，旧数据块由运行中的程序在一分钟内清除 · the database is being read: the running agent clears what is left within a minute",
         );
     }
+    Ok(Code::Fine)
+}
+
+fn report(config: &Path, settings: Settings, out: &Path) -> anyhow::Result<Code> {
+    let now = Clock::system().now();
+    let above = Above::environment();
+    let live = tokio()?.block_on(impact::look(config, &above, settings, now)).map_err(Ending::failed)?;
+    let document = impact::write(&live);
+    make_owner_only_folder(out).map_err(Ending::failed)?;
+    for (name, text) in [("impact.md", document.markdown()?), ("impact.html", document.html()?)] {
+        let path = out.join(name);
+        write_owner_only(&path, text.as_bytes()).map_err(Ending::failed)?;
+        say(path.display());
+    }
+    say(format!("{} 处待填写 · {0} places are left for the hospital to fill in", document.open_places()));
     Ok(Code::Fine)
 }
 
