@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use rusqlite::{TransactionBehavior, params};
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -76,13 +76,11 @@ impl Privacy {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let number = next(&transaction, "ledger").map_err(&failed)?;
-        let prev = transaction
+        let prev: Option<String> = transaction
             .query_row("SELECT link FROM ledger WHERE number = ?1", [number as i64 - 1], |row| row.get(0))
-            .or_else(|error| match error {
-                rusqlite::Error::QueryReturnedNoRows => Ok(NONE.to_owned()),
-                other => Err(other),
-            })
+            .optional()
             .map_err(&failed)?;
+        let prev = prev.unwrap_or_else(|| NONE.to_owned());
         let entry = Entry { number, prev, subject, step, written };
         let text = serde_json::to_string(&entry)?;
         transaction

@@ -18,7 +18,7 @@ pub mod room;
 pub mod row;
 pub mod safe;
 mod schema;
-mod told;
+pub mod told;
 
 pub use enrolled::{Enrolled, EnrolledError, TemplateStore};
 pub use facts::{FactLog, FactLogError};
