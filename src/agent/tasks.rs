@@ -59,6 +59,7 @@ use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
 use crate::hospital::roster_file::{self, RosterFile};
 use crate::hospital::watched::Watched;
+use crate::store::keys;
 use crate::store::{Commit, FactLog, Journal, Keeper, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
@@ -85,6 +86,7 @@ pub async fn run(
     health: Health,
     stopping: Stopping,
 ) -> anyhow::Result<()> {
+    keys::settle(&settings.state, &settings.keys).map_err(Ending::config)?;
     let eyes = open_eyes(&settings)?;
     let roster_file = settings.roster.as_deref().map(|path| roster_file::read(path, clock.now().wall));
     let roster_file = roster_file.transpose().map_err(Ending::config)?;

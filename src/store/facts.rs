@@ -14,7 +14,7 @@ use crate::store::privacy::cut_log;
 use crate::store::safe::{Safe, SafeError};
 
 /// The key's name.
-const KEY: &str = "facts.key";
+pub(super) const KEY: &str = "facts.key";
 
 const SCHEMA: Schema = Schema {
     version: 2,

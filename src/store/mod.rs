@@ -11,6 +11,7 @@ mod enrolled;
 mod facts;
 mod journal;
 mod keeper;
+pub mod keys;
 pub mod ledger;
 mod outbox;
 pub mod privacy;
@@ -18,6 +19,7 @@ pub mod room;
 pub mod row;
 pub mod safe;
 mod schema;
+mod token;
 pub mod told;
 
 pub use enrolled::{Enrolled, EnrolledError, TemplateStore};

@@ -12,6 +12,7 @@ use crate::agent::{config, tasks};
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
 use crate::base::ids::StayId;
+use crate::store::keys;
 
 #[derive(clap::Args)]
 pub struct Enrol {
@@ -29,6 +30,7 @@ pub struct Enrol {
 impl Enrol {
     pub fn run(self) -> anyhow::Result<Code> {
         let settings = config::read(&self.config).map_err(Ending::config)?;
+        keys::settle(&settings.state, &settings.keys).map_err(Ending::config)?;
         let mut eyes = tasks::open_eyes(&settings)?;
         if let Some(folder) = &self.preview {
             crate::base::files::make_owner_only_folder(folder).map_err(Ending::failed)?;

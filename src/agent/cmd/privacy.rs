@@ -13,6 +13,7 @@ use crate::base::clock::{Clock, Wall};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::{make_owner_only_folder, write_owner_only};
 use crate::base::ids::StayId;
+use crate::store::keys;
 use crate::store::ledger::{Entry, Written, notice_digest};
 use crate::store::{Asked, Privacy as Store};
 use crate::wire::privacy::{Basis, Step, Why};
@@ -105,6 +106,7 @@ enum Ground {
 impl Privacy {
     pub fn run(self) -> anyhow::Result<Code> {
         let settings = config::read(&self.config).map_err(Ending::config)?;
+        keys::settle(&settings.state, &settings.keys).map_err(Ending::config)?;
         let mut store = Store::open(&settings.state).map_err(Ending::config)?;
         let now = Clock::system().now().wall;
         match self.what {
