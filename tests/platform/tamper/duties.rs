@@ -61,6 +61,20 @@ fn order(id: &str) -> Order {
     Order { id: id.to_owned(), nonce: "true".to_owned(), beds, until: NOW.plus(Duration::from_secs(600)) }
 }
 
+/// A round that spares the bed whose luck is worse.
+fn lucky() -> RoundPlan {
+    let mut spared = drawn(1);
+    let out = spared.due.remove(0);
+    let lucky = bedcheck::domain::round::Spared { bed: out.bed, tickets: 1 };
+    spared.spared = vec![lucky];
+    let is_luck = seed(ROOT, 1).luck(&spared.spared[0].bed, 1) <= seed(ROOT, 1).luck(&spared.due[0].bed, 1);
+    if is_luck {
+        let (due, bed) = (spared.due[0].bed.clone(), spared.spared[0].bed.clone());
+        (spared.due[0].bed, spared.spared[0].bed) = (bed, due);
+    }
+    spared
+}
+
 #[tokio::test]
 async fn whoever_keeps_still_or_draws_as_he_likes_is_known() {
     let world = World::new().await;
@@ -112,15 +126,7 @@ async fn whoever_keeps_still_or_draws_as_he_likes_is_known() {
     check("beds are looked at in an order of one's own", &one, "draw_forged");
 
     let one = device("spared");
-    let mut spared = drawn(1);
-    let out = spared.due.remove(0);
-    let lucky = bedcheck::domain::round::Spared { bed: out.bed, tickets: 1 };
-    spared.spared = vec![lucky];
-    let is_luck = seed(ROOT, 1).luck(&spared.spared[0].bed, 1) <= seed(ROOT, 1).luck(&spared.due[0].bed, 1);
-    if is_luck {
-        let (due, bed) = (spared.due[0].bed.clone(), spared.spared[0].bed.clone());
-        (spared.due[0].bed, spared.spared[0].bed) = (bed, due);
-    }
+    let spared = lucky();
     said(&one, vec![committed(1), begun(spared), begun(drawn(2))]).await;
     check("the bed in question is spared", &one, "draw_forged");
 

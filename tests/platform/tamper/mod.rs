@@ -96,6 +96,7 @@ async fn deliver(device: &Device, journal: Journal) {
 }
 
 /// Prints a line of the table; what was not known as it must be.
+#[expect(clippy::print_stdout, reason = "the table of attacks is what --nocapture is for")]
 fn judge(attack: &str, wanted: Known, is_known: bool, found: &BTreeSet<String>) -> Option<String> {
     println!("{:<58} {wanted:?}{}", attack, if is_known { "" } else { "  NOT NOTICED" });
     (!is_known).then(|| format!("{attack}: wanted {wanted:?}, found {found:?}"))
