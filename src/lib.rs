@@ -10,7 +10,7 @@
 //! | | [`audit`] | whether an exported case holds, found out offline |
 //! | 2 edges | [`capture`] | cameras: RTSP, USB, snapshots, recordings; newest frame wins; tamper watch |
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
-//! | | [`store`] | journal and outbox in one synced transaction, sealed templates, facts behind the roster, bundle in use |
+//! | | [`store`] | journal and outbox in one synced transaction, sealed templates and their keys, ledger of grounds, facts behind the roster, bundle in use |
 //! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |
 //! | | [`kiosk`] | the local page: bed zones drawn on a live picture |
 //! | | [`hospital`] | rosters, changes, HL7, national JSON and FHIR as hospitals write them |

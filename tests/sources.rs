@@ -18,6 +18,7 @@ use axum::extract::Query;
 use axum::http::HeaderMap;
 use axum::routing::get;
 use bedcheck::agent::config;
+use bedcheck::agent::retention::Retention;
 use bedcheck::agent::ward::Ward;
 use bedcheck::agent::ward_ports;
 use bedcheck::agent::ward_thread::{Belief, Faces, WardThread};
@@ -62,8 +63,9 @@ async fn hospital(folder: tempfile::TempDir, more: &str) -> Hospital {
     let (seen, models) = (store.state().unwrap(), "models".to_owned());
     let ward = Ward::open(settings.ward.clone(), FactLog::open(&settings.state).unwrap()).unwrap();
     let faces = Faces { store, models, gallery: Arc::new(Gallery::new(Metric::Cosine)), seen };
-    let thread =
-        WardThread { ward, files: settings.files(), faces, seen: Watched::default(), clock: Clock::system() };
+    let retention = Retention::open(&settings.state, "models", "boot".to_owned()).unwrap();
+    let (files, seen, clock) = (settings.files(), Watched::default(), Clock::system());
+    let thread = WardThread { ward, files, faces, seen, retention, clock };
     let (stop, stopping) = shutdown();
     let (beliefs, _ports) = ward_ports::start(thread, &settings, &stopping).await.unwrap();
     Hospital { folder, beliefs, _stop: stop }

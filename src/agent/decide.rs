@@ -153,7 +153,12 @@ impl Decide {
         self.stays = roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect();
         let report = ward::report(&self.ward, &roster);
         let commit = Commit { at: now, report, crop: None, remember: Vec::new() };
-        self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;
+        let said = self.keeper.ask(move |journal| {
+            journal.commit(vec![commit])?;
+            // Erased faces and withdrawn grounds are what changes a belief, too.
+            journal.tell(now)
+        });
+        said.await??;
         self.apply(now, Input::Roster(roster)).await
     }
 
@@ -268,8 +273,11 @@ impl Decide {
             bundle: self.bundle().await?,
         };
         let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
-        let room =
-            self.keeper.ask(move |journal| journal.commit(vec![commit]).map(|_| journal.room())).await??;
+        let said = self.keeper.ask(move |journal| {
+            journal.tell(now)?;
+            journal.commit(vec![commit]).map(|_| journal.room())
+        });
+        let room = said.await??;
         self.written.notify_one();
         self.apply(now, Input::Store { is_full: room == Room::Full }).await?;
         self.look_at_cameras(now).await

@@ -8,12 +8,13 @@ use crate::agent::tasks;
 use crate::base::clock::Clock;
 use crate::base::exit::Ending;
 use crate::base::frame::Picture;
-use crate::base::ids::BedId;
+use crate::base::ids::{BedId, StayId};
 use crate::base::picture::encode_jpeg;
 use crate::hospital::roster_file::{self, RosterEntry, RosterFile};
-use crate::store::TemplateStore;
+use crate::store::{Privacy, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::geometry::{Similarity, warp};
+use crate::wire::privacy::Step;
 
 /// Side of one face on a preview.
 const TILE: usize = 180;
@@ -27,10 +28,13 @@ pub struct Row {
     /// `Err`: why this person was not enrolled, one reason per line.
     pub outcome: Result<Reference, String>,
     pub shots: usize,
+    /// This person does not want it: no picture was looked at.
+    pub is_held_back: bool,
 }
 
 /// Enrols everybody whose row names a folder of reference pictures. With `preview`, writes a contact sheet per person.
-/// Rows that fail leave the former templates alone.
+/// Rows that fail leave the former templates alone. Whose templates were erased on request is enrolled again only as one
+/// of `again`, whose consent was withdrawn not before another ground is written down.
 ///
 /// # Errors
 /// Configuration, models or store that cannot be used (exit 78).
@@ -39,18 +43,42 @@ pub fn enrol_roster(
     eyes: &mut Eyes,
     clock: &Clock,
     preview: Option<&Path>,
+    again: &[StayId],
     mut progress: impl FnMut(&BedId),
 ) -> anyhow::Result<Vec<Row>> {
     let (file, path) = listed(settings, clock)?;
     let mut store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
+    let privacy = Privacy::open(&settings.state).map_err(Ending::config)?;
     let base = roster_file::newest(path).parent().map(PathBuf::from).unwrap_or_default();
     let mut rows = Vec::new();
     for entry in &file.entries {
         let Some(folder) = &entry.enrol else { continue };
         progress(&entry.bed);
-        rows.push(one(settings, eyes, &mut store, entry, &base.join(folder), preview)?);
+        if let Some(reason) = held_back(&privacy, &entry.stay, again)? {
+            rows.push(Row { bed: entry.bed.clone(), outcome: Err(reason), shots: 0, is_held_back: true });
+            continue;
+        }
+        let row = one(settings, eyes, &mut store, entry, &base.join(folder), preview)?;
+        if row.outcome.is_ok() {
+            privacy.unbar(&entry.stay).map_err(Ending::failed)?;
+        }
+        rows.push(row);
     }
     Ok(rows)
+}
+
+/// Why this person must not be enrolled.
+fn held_back(privacy: &Privacy, stay: &StayId, again: &[StayId]) -> Result<Option<String>, Ending> {
+    if privacy.ground(stay).map_err(Ending::failed)? == Some(Step::Withdrawn) {
+        let text = "已撤回同意；记录新的依据后才能登记 · consent was withdrawn; another ground first: bedcheck privacy consent add";
+        return Ok(Some(text.to_owned()));
+    }
+    if privacy.is_barred(stay).map_err(Ending::failed)? && !again.contains(stay) {
+        return Ok(Some(format!(
+            "已应本人请求删除；本人要求恢复时 · erased on request; if this person wants it again: bedcheck enrol --again {stay}"
+        )));
+    }
+    Ok(None)
 }
 
 /// The roster and where it lies.
@@ -70,7 +98,7 @@ fn one(
     preview: Option<&Path>,
 ) -> anyhow::Result<Row> {
     let rule = eyes.rule(&settings.fmr).map_err(Ending::config)?;
-    let row = |outcome, shots| Row { bed: entry.bed.clone(), outcome, shots };
+    let row = |outcome, shots| Row { bed: entry.bed.clone(), outcome, shots, is_held_back: false };
     let shots = match enrol::inspect(eyes, folder) {
         Ok(shots) => shots,
         Err(error) => return Ok(row(Err(error.to_string()), 0)),

@@ -34,6 +34,7 @@ use crate::agent::decide::Decide;
 use crate::agent::deliver::{Deliver, SPACING};
 use crate::agent::health::Health;
 use crate::agent::renew::Renew;
+use crate::agent::retention::Retention;
 use crate::agent::ward::{self, Ward};
 use crate::agent::ward_ports;
 use crate::agent::ward_thread::{Faces, WardThread};
@@ -59,6 +60,7 @@ use crate::domain::roster::Roster;
 use crate::domain::{Domain, Finding, Input};
 use crate::hospital::roster_file::{self, RosterFile};
 use crate::hospital::watched::Watched;
+use crate::store::keys;
 use crate::store::{Commit, FactLog, Journal, Keeper, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
@@ -85,6 +87,7 @@ pub async fn run(
     health: Health,
     stopping: Stopping,
 ) -> anyhow::Result<()> {
+    keys::settle(&settings.state, &settings.keys).map_err(Ending::config)?;
     let eyes = open_eyes(&settings)?;
     let roster_file = settings.roster.as_deref().map(|path| roster_file::read(path, clock.now().wall));
     let roster_file = roster_file.transpose().map_err(Ending::config)?;
@@ -345,6 +348,7 @@ fn ward_thread(
     let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
     let seen = store.state().map_err(Ending::config)?;
     let models = eyes.manifest.embedder.sha256.clone();
+    let retention = Retention::open(&settings.state, &models, boot_id()).map_err(Ending::config)?;
     let mut seen_files = Watched::default();
     if let Some((path, file)) = settings.roster.as_deref().zip(roster) {
         seen_files.knows(&roster_file::newest(path), file.digest.clone());
@@ -354,6 +358,7 @@ fn ward_thread(
         files: settings.files(),
         faces: Faces { store, models, gallery, seen },
         seen: seen_files,
+        retention,
         clock: clock.clone(),
     })
 }

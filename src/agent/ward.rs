@@ -11,6 +11,7 @@ use crate::base::files::sha256_hex;
 use crate::base::ids::{StayId, WardId};
 use crate::base::redact::mask_name;
 use crate::domain::facts::{Account, Change, Excuse, Fact, Person, StayHistory, account, fold};
+use crate::domain::retention::KEEP;
 use crate::domain::roster::{Roster, Stay};
 use crate::domain::snapshot::{Insured, Listed, differences, insured};
 use crate::hospital::adt::{self, Adt};
@@ -185,6 +186,79 @@ impl Ward {
             Adt::Facts(facts) => Ok(self.keep(facts.clone())? > 0),
             Adt::Ignored(_) => Ok(false),
         }
+    }
+
+    /// Stays of which names or numbers are kept though the patient was discharged, and that no contradiction needs: one
+    /// whom the insurer still lists must be told by name.
+    pub fn left_behind(&self) -> BTreeSet<StayId> {
+        let named: BTreeSet<&StayId> = self
+            .facts
+            .iter()
+            .filter(|fact| fact.change.without_person().is_some())
+            .filter_map(|fact| fact.stay.as_ref())
+            .collect();
+        let has_left = |history: &StayHistory| {
+            let is_listed = history.insured.as_ref().is_some_and(|(_, listed)| *listed);
+            history.discharged.is_some() && !is_listed
+        };
+        let left =
+            self.believed().into_iter().filter(|(stay, history)| named.contains(stay) && has_left(history));
+        left.map(|(stay, _)| stay).collect()
+    }
+
+    /// Takes names and numbers out of everything known of a stay, and out of told numbers that nobody has any more. How
+    /// many facts had some; whether older bytes are gone, too.
+    ///
+    /// # Errors
+    /// [`FactLogError`]; nothing was forgotten then.
+    pub fn forget(&mut self, stay: &StayId, now: Wall) -> Result<(usize, bool), FactLogError> {
+        let is_of = |fact: &&Fact| fact.stay.as_ref() == Some(stay);
+        let numbers = self.facts.iter().filter(|fact| !is_of(fact)).filter_map(|fact| match &fact.change {
+            Change::Admitted { person, .. }
+            | Change::Corrected { person }
+            | Change::Insured { person, .. } => Some(&person.psn_no),
+            Change::Merged { .. }
+            | Change::Moved { .. }
+            | Change::Left { .. }
+            | Change::Returned
+            | Change::Discharged
+            | Change::Cancelled { .. } => None,
+        });
+        let numbers: BTreeSet<_> = numbers.collect();
+        let is_stale = |fact: &&Fact| match &fact.change {
+            // Young ones may speak of somebody who is about to be admitted.
+            Change::Merged { psn_no, into } => {
+                now.since(fact.received) > KEEP && !numbers.contains(psn_no) && !numbers.contains(into)
+            }
+            Change::Admitted { .. }
+            | Change::Corrected { .. }
+            | Change::Insured { .. }
+            | Change::Moved { .. }
+            | Change::Left { .. }
+            | Change::Returned
+            | Change::Discharged
+            | Change::Cancelled { .. } => false,
+        };
+        let gone = self.facts.iter().filter(|fact| is_of(fact) || is_stale(fact));
+        let reworded: Vec<(String, Change)> =
+            gone.filter_map(|fact| Some((fact.id.clone(), fact.change.without_person()?))).collect();
+        let is_gone = self.log.reword(&reworded)?;
+        let forgotten = reworded.len();
+        let mut reworded: BTreeMap<String, Change> = reworded.into_iter().collect();
+        for fact in &mut self.facts {
+            if let Some(change) = reworded.remove(&fact.id) {
+                fact.change = change;
+            }
+        }
+        Ok((forgotten, is_gone))
+    }
+
+    /// Cuts the fact log's own log; false while somebody reads it.
+    ///
+    /// # Errors
+    /// [`FactLogError`].
+    pub fn scrub(&self) -> Result<bool, FactLogError> {
+        self.log.scrub()
     }
 
     /// Who should lie where now.

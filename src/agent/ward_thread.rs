@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
+use crate::agent::retention::Retention;
 use crate::agent::ward::Ward;
-use crate::base::clock::{Clock, Mono, Wall};
+use crate::base::clock::{Clock, Mono, Now, Wall};
 use crate::base::supervise::Stopping;
 use crate::domain::roster::Roster;
 use crate::hospital::fhir::Encounters;
@@ -87,6 +88,7 @@ pub struct WardThread {
     pub files: Files,
     pub faces: Faces,
     pub seen: Watched,
+    pub retention: Retention,
     pub clock: Clock,
 }
 
@@ -100,7 +102,7 @@ impl WardThread {
             // Looked at in between, too: a busy interface engine must not keep a file from being read.
             if now.mono >= next_look {
                 next_look = now.mono + LOOK;
-                has_changed = self.look_around(now.wall);
+                has_changed = self.look_around(now);
             }
             match letters.recv_timeout(next_look - now.mono) {
                 Ok(letter) => has_changed |= self.take(letter, self.clock.now().wall),
@@ -140,17 +142,22 @@ impl WardThread {
     }
 
     /// Whether files, enrolment, or `bedcheck roster import` beside this program brought something new.
-    fn look_around(&mut self, now: Wall) -> bool {
+    fn look_around(&mut self, now: Now) -> bool {
         let from_outside = self.ward.read_again().unwrap_or_else(|error| {
             warn!(%error, "The fact log cannot be read.");
             false
         });
-        let from_files = self.look_at_files(now);
+        let from_files = self.look_at_files(now.wall);
+        // Before the faces, so that what was erased is out of memory with the same look.
+        let erased = self.retention.look(&mut self.ward, now).unwrap_or_else(|error| {
+            warn!(%error, "What is due cannot be erased; will try again.");
+            false
+        });
         let faces = self.faces.look().unwrap_or_else(|error| {
             warn!(%error, "The enrolled faces cannot be read.");
             false
         });
-        from_outside | from_files | faces
+        from_outside | from_files | erased | faces
     }
 
     fn look_at_files(&mut self, now: Wall) -> bool {

@@ -135,7 +135,11 @@ fn is_claimed(claim: &Claim, links: &[Link], answers: &mut Answers) {
             Report::Finding(Finding::Irregular(change)) if change.irregularity == claim.exception => {
                 said = Some(said.unwrap_or(true) && change.what.name() == claim.kind);
             }
-            Report::Finding(_) | Report::Hello(_) | Report::Roster(_) | Report::Beat(_) => {}
+            Report::Finding(_)
+            | Report::Hello(_)
+            | Report::Roster(_)
+            | Report::Beat(_)
+            | Report::Privacy(_) => {}
         }
     }
     let kind = &claim.kind;

@@ -34,6 +34,8 @@ pub fn open(path: &Path, schema: &Schema) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    // A large statement would write older pages into a file in /var/tmp, where nobody overwrites them.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Looked at under the write lock: two programs may open a new file at once.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -28,6 +28,7 @@ pub mod operating;
 pub mod order;
 pub mod patrol;
 pub mod policy;
+pub mod retention;
 pub mod roster;
 pub mod round;
 pub mod schedule;

@@ -192,7 +192,11 @@ fn about(connection: &Connection, claim: &Claim) -> rusqlite::Result<Vec<Link>> 
         event.is_some_and(|event| match event.data {
             Report::Finding(Finding::Exception(change)) => change.exception == claim.exception,
             Report::Finding(Finding::Irregular(change)) => change.irregularity == claim.exception,
-            Report::Finding(_) | Report::Hello(_) | Report::Roster(_) | Report::Beat(_) => false,
+            Report::Finding(_)
+            | Report::Hello(_)
+            | Report::Roster(_)
+            | Report::Beat(_)
+            | Report::Privacy(_) => false,
         })
     });
     Ok(links)

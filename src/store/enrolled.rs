@@ -10,12 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::base::ids::StayId;
 use crate::base::redact::Private;
-use crate::base::sqlite;
 use crate::store::safe::{Safe, SafeError};
 use crate::store::schema;
 
 /// The key's name.
-const KEY: &str = "template.key";
+pub(super) const KEY: &str = "template.key";
 
 /// Why templates cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +45,10 @@ impl TemplateStore {
     pub fn open(folder: &Path) -> Result<TemplateStore, EnrolledError> {
         let safe = Safe::open(folder, KEY)?;
         let path = folder.join("journal.db");
-        let connection = sqlite::open(&path, &schema::SCHEMA)
-            .map_err(|cause| EnrolledError::Database { path: path.clone(), cause })?;
+        let failed = |cause| EnrolledError::Database { path: path.clone(), cause };
+        let connection = schema::open(&path).map_err(failed)?;
+        // What is replaced is overwritten, not only let go.
+        connection.pragma_update(None, "secure_delete", "ON").map_err(failed)?;
         Ok(TemplateStore { connection, path, safe })
     }
 
@@ -126,16 +127,6 @@ impl TemplateStore {
         Ok(usize::try_from(people).unwrap_or(0))
     }
 
-    /// Forgets the templates of one stay; how many there were.
-    ///
-    /// # Errors
-    /// [`EnrolledError::Database`].
-    pub fn erase(&mut self, stay: &StayId) -> Result<usize, EnrolledError> {
-        self.connection
-            .execute("DELETE FROM template WHERE stay = ?1", [stay.as_str()])
-            .map_err(|cause| EnrolledError::Database { path: self.path.clone(), cause })
-    }
-
     fn seal(
         &self,
         stay: &StayId,
@@ -183,6 +174,5 @@ mod tests {
         assert_eq!((store.outdated("m1").unwrap(), store.outdated("m2").unwrap()), (0, 1));
         store.connection.execute("UPDATE template SET stay = 'B'", []).unwrap();
         assert!(matches!(store.all("m1"), Err(EnrolledError::Sealed(stay)) if stay == b));
-        assert_eq!(store.erase(&b).unwrap(), 1);
     }
 }

@@ -1,5 +1,5 @@
-//! What hospital systems told us, as it came: one row for each fact, never changed, never removed before its stay is
-//! forgotten. What each says is sealed: names and numbers of patients are in it.
+//! What hospital systems told us, as it came: one row for each fact, never removed and never changed but for one thing:
+//! when its stay is forgotten, name and number go. What each says is sealed: names and numbers of patients are in it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,11 @@ use crate::base::clock::Wall;
 use crate::base::ids::StayId;
 use crate::base::sqlite::{self, Schema};
 use crate::domain::facts::{Change, Fact};
+use crate::store::privacy::cut_log;
 use crate::store::safe::{Safe, SafeError};
 
 /// The key's name.
-const KEY: &str = "facts.key";
+pub(super) const KEY: &str = "facts.key";
 
 const SCHEMA: Schema = Schema {
     version: 2,
@@ -55,6 +56,9 @@ impl FactLog {
         let path = state.join("facts.db");
         let connection = sqlite::open(&path, &SCHEMA)
             .map_err(|cause| FactLogError::Database { path: path.clone(), cause })?;
+        // What is forgotten is overwritten, not only let go.
+        let overwrites = connection.pragma_update(None, "secure_delete", "ON");
+        overwrites.map_err(|cause| FactLogError::Database { path: path.clone(), cause })?;
         Ok(FactLog { connection, path, safe })
     }
 
@@ -81,6 +85,35 @@ impl FactLog {
         }
         transaction.commit().map_err(failed)?;
         Ok(new)
+    }
+
+    /// Puts these changes in the place of what the facts of these ids said; the write-ahead log is cut afterwards, so that
+    /// nothing older is left. False while another program reads the log: it must be cut later ([`FactLog::scrub`]).
+    ///
+    /// # Errors
+    /// [`FactLogError`]; then none of them was changed.
+    pub fn reword(&mut self, facts: &[(String, Change)]) -> Result<bool, FactLogError> {
+        let path = self.path.clone();
+        let failed = |cause| FactLogError::Database { path: path.clone(), cause };
+        let transaction = self.connection.transaction().map_err(failed)?;
+        for (id, change) in facts {
+            let change = serde_json::to_vec(change)
+                .map_err(|error| FactLogError::Content { id: id.clone(), cause: error.to_string() })?;
+            let sealed = self.safe.seal(&place(id), &change)?;
+            transaction
+                .execute("UPDATE fact SET sealed = ?2 WHERE id = ?1", params![id, sealed])
+                .map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+        self.scrub()
+    }
+
+    /// Cuts the write-ahead log to nothing; false while another program reads it.
+    ///
+    /// # Errors
+    /// [`FactLogError::Database`].
+    pub fn scrub(&self) -> Result<bool, FactLogError> {
+        cut_log(&self.connection).map_err(|cause| FactLogError::Database { path: self.path.clone(), cause })
     }
 
     /// How many there are.

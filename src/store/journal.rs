@@ -6,15 +6,16 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tracing::info;
 
-use crate::base::clock::Wall;
-use crate::base::sqlite;
+use crate::base::clock::{Now, Wall};
 use crate::domain::Memory;
 use crate::store::room::{self, Room};
 pub use crate::store::row::{Commit, JournalError, Signer};
 use crate::store::row::{insert, new_epoch, row};
 use crate::store::schema;
+use crate::store::told;
 use crate::wire::batch::{Head, Item, MOST_BYTES, MOST_ITEMS};
 use crate::wire::dsse::Envelope;
+use crate::wire::event::Report;
 use crate::wire::statement::{NO_LINK, Statement};
 
 /// Acknowledged rows are kept this long, so that a platform restored from a backup can be fed again.
@@ -48,7 +49,7 @@ impl Journal {
     /// [`JournalError`].
     pub fn open(path: &Path, signer: Signer) -> Result<Journal, JournalError> {
         let failed = |cause| JournalError::Database { path: path.to_owned(), cause };
-        let connection = sqlite::open(path, &schema::SCHEMA).map_err(failed)?;
+        let connection = schema::open(path).map_err(failed)?;
         let (path, most_bytes) = (path.to_owned(), room::USUAL_BYTES);
         let mut journal = Journal { connection, path, signer, most_bytes, room: Room::default() };
         let known: Option<i64> = journal
@@ -105,12 +106,39 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]: nothing of them is durable then.
     pub fn commit(&mut self, commits: Vec<Commit>) -> Result<Head, JournalError> {
+        self.write(|_| Ok(commits)).map(|(head, _)| head)
+    }
+
+    /// Puts into the chain what was erased and written into the ledger since it was asked last, each once: the notes and
+    /// how far they were told become durable together. How many there were.
+    ///
+    /// # Errors
+    /// [`JournalError`]: nothing of them is durable then.
+    pub fn tell(&mut self, now: Now) -> Result<usize, JournalError> {
+        if !told::is_behind(&self.connection).map_err(database(&self.path))? {
+            return Ok(0);
+        }
+        let said = |note| Commit { at: now, report: Report::Privacy(note), crop: None, remember: Vec::new() };
+        let (_, told) = self.write(|transaction| {
+            let notes = told::take(transaction)?;
+            Ok(notes.into_iter().map(said).collect())
+        })?;
+        Ok(told)
+    }
+
+    /// Makes durable, together, what `gather` finds and changes. The new head, and how many reports there were.
+    fn write(
+        &mut self,
+        gather: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Vec<Commit>>,
+    ) -> Result<(Head, usize), JournalError> {
         let failed = database(&self.path);
         let transaction = self
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(&failed)?;
         let (mut head, anchor) = chain(&transaction).map_err(&failed)?;
+        let commits = gather(&transaction).map_err(&failed)?;
+        let said = commits.len();
         for mut commit in commits {
             // A picture is given up before anything that is said.
             commit.crop = commit.crop.filter(|_| self.room != Room::Full);
@@ -124,7 +152,7 @@ impl Journal {
         let room = room::make(&transaction, self.most_bytes).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
         self.room = room;
-        Ok(head)
+        Ok((head, said))
     }
 
     /// What a former life wrote down. A row that is no longer understood is left out and named in the log.
@@ -301,11 +329,9 @@ mod tests {
     use ed25519_dalek::SigningKey;
 
     use super::*;
-    use crate::base::clock::Now;
     use crate::base::ids::DeviceId;
     use crate::base::redact::Private;
     use crate::wire::event::Beat;
-    use crate::wire::event::Report;
     use crate::wire::seal;
     use crate::wire::statement;
     use crate::wire::statement::Digests;

@@ -51,7 +51,7 @@ pub fn worth(report: &Report) -> Worth {
     match report {
         Report::Beat(_) => Worth::Beat,
         Report::Finding(Finding::Checked(result)) if result.verdict == Verdict::Verified => Worth::Verified,
-        Report::Hello(_) | Report::Roster(_) | Report::Finding(_) => Worth::Finding,
+        Report::Hello(_) | Report::Roster(_) | Report::Finding(_) | Report::Privacy(_) => Worth::Finding,
     }
 }
 

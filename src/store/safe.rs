@@ -1,7 +1,6 @@
 //! What must not lie in the clear on the disk, sealed with XChaCha20-Poly1305 under a key of this device.
 //!
-//! The key is a systemd credential of its name (encrypted at rest by the system, with a TPM where there is one), else a
-//! file beside the data, owner-only: that keeps out whoever copies the database, and nobody who copies the folder.
+//! Where the key is: [`keys`](super::keys).
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,8 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::base::files::{FileError, credential, make_owner_only_folder, read_at_most, write_owner_only};
+use crate::base::files::FileError;
+use crate::store::keys;
 
 const NONCE: usize = 24;
 
@@ -18,8 +18,38 @@ const NONCE: usize = 24;
 pub enum SafeError {
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("the key {0} must have 32 bytes")]
+    #[error(
+        "密钥 {0} 不可用，请从备份恢复 · the key {0} must have 32 bytes or be one that a token wrapped; bring it back from a backup"
+    )]
     Key(PathBuf),
+    #[error(
+        "没有名为 {0} 的系统凭据，见 bedcheck.service · there is no systemd credential {0}: make it as bedcheck.service says, or change keys.store"
+    )]
+    NoCredential(&'static str),
+    #[error(
+        "{0} 由系统凭据保管，与 keys.store 不符 · {0} is a systemd credential: set keys.store = \"credential\", or take it out of bedcheck.service"
+    )]
+    Credential(&'static str),
+    #[error(
+        "PKCS#11: cannot {doing} token {label:?}: {cause}; check keys.module, the PIN and that the token is there"
+    )]
+    Token { label: String, doing: &'static str, cause: String },
+    #[error(
+        "PKCS#11: 找不到令牌 · there is no initialised token {0:?}; check keys.token and that it is plugged in"
+    )]
+    NoToken(String),
+    #[error(
+        "PKCS#11: the token {0:?} does not hold the key it wrapped with: it is another one, or was initialised anew"
+    )]
+    NoKeyInToken(String),
+    #[error(
+        "PKCS#11: 没有 PIN · no PIN for token {0:?}: write keys.pin_file, or make the systemd credential pkcs11.pin"
+    )]
+    NoPin(String),
+    #[error("PIN 文件他人可读 · others can read the PIN in {0}: chmod 600 {0}")]
+    PinForAll(PathBuf),
+    #[error("this program was built without PKCS#11 (feature pkcs11), which token {0:?} needs")]
+    NotBuilt(String),
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
     #[error("the cipher failed")]
@@ -35,15 +65,8 @@ impl Safe {
     /// # Errors
     /// [`SafeError`].
     pub fn open(folder: &Path, name: &str) -> Result<Safe, SafeError> {
-        make_owner_only_folder(folder)?;
-        let path = credential(name).unwrap_or_else(|| folder.join(name));
-        if !path.exists() {
-            let mut key = Zeroizing::new([0; 32]);
-            getrandom::fill(key.as_mut()).map_err(SafeError::Random)?;
-            write_owner_only(&path, key.as_ref())?;
-        }
-        let key = Zeroizing::new(read_at_most(&path, 64)?);
-        XChaCha20Poly1305::new_from_slice(&key).map(Safe).map_err(|_| SafeError::Key(path))
+        let key = keys::key(folder, name)?;
+        XChaCha20Poly1305::new_from_slice(&key).map(Safe).map_err(|_| SafeError::Key(folder.join(name)))
     }
 
     /// Seals `clear` for `place`: moved elsewhere it does not open.
@@ -85,7 +108,7 @@ mod tests {
             assert!(safe.unseal("here", &changed).is_none());
         }
         assert!(safe.unseal("here", &sealed[..10]).is_none());
-        write_owner_only(&folder.path().join("c.key"), b"short").unwrap();
+        crate::base::files::write_owner_only(&folder.path().join("c.key"), b"short").unwrap();
         assert!(matches!(Safe::open(folder.path(), "c.key"), Err(SafeError::Key(_))));
     }
 }

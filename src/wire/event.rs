@@ -9,6 +9,7 @@ use crate::domain::Finding;
 use crate::domain::draw::Commitment;
 use crate::domain::operating::Realised;
 use crate::wire::bundle::BundleBeat;
+use crate::wire::privacy::PrivacyNote;
 
 /// One event. `id` + `source` name it for ever: a repeat is recognised by them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub enum Report {
     Finding(Finding),
     /// Still alive.
     Beat(Beat),
+    /// What was erased of whoever, and on which ground a face is kept. An older platform keeps it in the chain and calls
+    /// it unreadable.
+    Privacy(PrivacyNote),
 }
 
 impl Report {
@@ -55,6 +59,7 @@ impl Report {
             Report::Finding(Finding::Irregular(_)) => "cn.bedcheck.irregularity.v1",
             Report::Finding(Finding::Committed(_)) => "cn.bedcheck.commitment.v1",
             Report::Beat(_) => "cn.bedcheck.beat.v1",
+            Report::Privacy(_) => "cn.bedcheck.privacy.v1",
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod event;
 pub mod floor;
 pub mod note;
 pub mod parcel;
+pub mod privacy;
 pub mod seal;
 pub mod statement;
 pub mod token;

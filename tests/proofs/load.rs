@@ -283,7 +283,7 @@ impl Agent {
     /// The next statement: beats and checks in turn.
     fn item(&self, head: &Head, at: Wall) -> (Item, Head) {
         let seq = head.seq + 1;
-        let report = if seq % 2 == 0 { judge::beat().report } else { check(seq, at) };
+        let report = if seq.is_multiple_of(2) { judge::beat().report } else { check(seq, at) };
         let id = uuid::Builder::from_random_bytes(random()).into_uuid();
         let event = Event::new(&self.device, at, event::Chance { id, salt: random() }, report);
         let body = serde_json::to_string(&event).unwrap();

@@ -93,7 +93,7 @@ fn cut_off(journal: &mut Journal, chance: &mut Chance, day: usize) -> String {
         // Three hundred spread over the day's minutes.
         let event = (minute + 1) * EVENTS_A_DAY / MINUTES_A_DAY;
         if event > minute * EVENTS_A_DAY / MINUTES_A_DAY {
-            let crop = (event % 10 == 0).then(|| Private::new(chance.bytes(CROP_BYTES)));
+            let crop = event.is_multiple_of(10).then(|| Private::new(chance.bytes(CROP_BYTES)));
             commits.push(commit(at, crop));
         }
         said.push_str(

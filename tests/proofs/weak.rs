@@ -34,7 +34,7 @@ pub mod wire {
 
 pub mod store {
     pub use super::schema;
-    pub use bedcheck::store::{room, row};
+    pub use bedcheck::store::{room, row, told};
 }
 
 use db::Database;

@@ -13,6 +13,7 @@ mod enrol;
 mod eval;
 mod look;
 mod outbox;
+mod privacy;
 mod roster;
 mod run;
 mod update;
@@ -57,6 +58,8 @@ enum Command {
     Roster(roster::Roster),
     /// 人脸登记 · enrols the people of the roster from their reference pictures.
     Enrol(enrol::Enrol),
+    /// 个人信息保护 · erases faces, keeps the ledger of grounds, writes the impact assessment.
+    Privacy(privacy::Privacy),
     /// 活体阈值标定 · films presentations before a camera and sets its liveness thresholds.
     Calibrate(calibrate::Calibrate),
     /// 摄像头 · lists cameras, takes a picture, says how one is.
@@ -113,6 +116,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Zones(command) => command.run(),
         Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),
+        Command::Privacy(command) => command.run(),
         Command::Calibrate(command) => command.run(),
         Command::Camera(command) => command.run(),
         Command::Outbox(command) => command.run(),

@@ -18,7 +18,7 @@ use crate::base::redact::mask_name;
 use crate::domain::facts::{Account, Change, Fact, Person, account};
 use crate::hospital::adt::{self, Adt};
 use crate::hospital::roster_file;
-use crate::store::FactLog;
+use crate::store::{FactLog, keys};
 
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -70,6 +70,7 @@ impl Roster {
     pub fn run(self) -> anyhow::Result<Code> {
         let settings = config::read(&self.config).map_err(Ending::config)?;
         let now = Clock::system().now().wall;
+        keys::settle(&settings.state, &settings.keys).map_err(Ending::config)?;
         let log = FactLog::open(&settings.state).map_err(Ending::failed)?;
         let mut ward = Ward::open(settings.ward.clone(), log).map_err(Ending::failed)?;
         match &self.what {

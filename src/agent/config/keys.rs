@@ -6,7 +6,7 @@
 
 use crate::agent::config::kinds::Kind;
 use crate::agent::config::{
-    bed, camera, general, legal, liveness, local, matching, patrol, ports, update, ward,
+    bed, camera, general, legal, liveness, local, matching, patrol, ports, sealing, update, ward,
 };
 
 /// One key.
@@ -94,6 +94,13 @@ pub const ROOT: &[Key] = &[
         Required(""),
         "法律依据：写明后才能启动",
         "the legal basis: nothing starts before it is written down",
+    ),
+    key(
+        "keys",
+        Kind::Table(sealing::KEYS),
+        Optional(""),
+        "密封人脸和姓名的密钥；不写则有系统凭据用凭据，否则用文件",
+        "keys that seal faces and names; without this table the systemd credential where there is one, else files",
     ),
     key("match", Kind::Table(matching::KEYS), Default(""), "人脸比对", "comparing faces"),
     key("patrol", Kind::Table(patrol::KEYS), Default(""), "智慧巡查", "rounds"),

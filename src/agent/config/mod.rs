@@ -24,6 +24,7 @@ mod matching;
 mod patrol;
 pub mod ports;
 pub mod schema;
+mod sealing;
 pub mod source;
 pub mod source_of_pictures;
 pub mod syntax;
@@ -53,6 +54,7 @@ use crate::agent::ward_thread::Files;
 use crate::base::files::{FileError, read_at_most, sha256_hex};
 use crate::base::ids::{BedId, CameraId, WardId};
 use crate::domain::policy::{FaceRule, Policy};
+use crate::store::keys::KeyStore;
 
 /// Why a configuration is refused: all reasons at once.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +118,8 @@ pub struct Settings {
     pub http: Option<Port>,
     pub fhir: Option<FhirSettings>,
     pub legal: Legal,
+    /// Where the sealing keys are.
+    pub keys: KeyStore,
     /// Where metrics are served.
     pub health: Option<String>,
     /// Where the local page is served.
@@ -212,6 +216,7 @@ fn mean(fields: &Fields, base: &Path, bundle: Option<Active>, found: &mut Compla
     let pack = bundle.as_ref().filter(|bundle| bundle.has_pack).map(|bundle| bundle.folder.clone());
     let health = local::read(fields.table("health"), found);
     let page = local::read(fields.table("page"), found);
+    let keys = sealing::read(fields.table("keys"), base, found);
     let ward = fields.table("ward")?;
     Some(Settings {
         mode: fields.read("mode")?,
@@ -231,6 +236,7 @@ fn mean(fields: &Fields, base: &Path, bundle: Option<Active>, found: &mut Compla
         http: fields.table("http").and_then(|port| ports::port(port, base, found)),
         fhir: fields.table("fhir").and_then(|fhir| ports::fhir(fhir, base, found)),
         legal: fields.table("legal").and_then(legal::read)?,
+        keys,
         health,
         page,
         bundle,

@@ -12,6 +12,7 @@ use crate::base::ids::DeviceId;
 use crate::base::space;
 use crate::net::cert::Validity;
 use crate::store::bundles::Bundles;
+use crate::store::keys::{self, KEYS, Place};
 use crate::vision::manifest::Grade as PackGrade;
 use crate::vision::runtime;
 use crate::wire::enrol::DeviceBundle;
@@ -138,22 +139,36 @@ pub fn disk(settings: &Settings) -> Line {
 /// Where the keys are that seal faces and names on this disk.
 pub fn keys(settings: &Settings) -> Line {
     let title = ("密封密钥", "sealing keys");
-    let in_files: Vec<&str> =
-        ["template.key", "facts.key"].into_iter().filter(|name| settings.state.join(name).exists()).collect();
-    if in_files.is_empty() {
-        return Line::good("keys", title, "尚未生成，或由系统保管 · not made yet, or kept by the system");
+    let places: Result<Vec<Place>, _> =
+        KEYS.into_iter().map(|name| keys::place(&settings.state, name)).collect();
+    let places = match places {
+        Ok(places) => places,
+        Err(error) => {
+            let next = "从备份恢复密钥 · bring the key back from a backup";
+            return Line::good("keys", title, error.to_string()).bad(next);
+        }
+    };
+    let named: Vec<String> =
+        KEYS.iter().zip(&places).map(|(name, place)| format!("{name}：{place}")).collect();
+    let line = Line::good("keys", title, named.join("\n"));
+    let token = places.iter().any(|place| matches!(place, Place::Token(_)));
+    if places.contains(&Place::File) {
+        line.attention(
+            "用 systemd 凭据或 PKCS#11 保管，见 bedcheck.service 和 keys.store · keep them as systemd credentials or under a PKCS#11 token, see bedcheck.service and keys.store",
+        )
+    } else if let Some(error) = token.then(|| opens(settings)).flatten() {
+        line.bad(error)
+    } else {
+        line
     }
-    Line::good(
-        "keys",
-        title,
-        format!(
-            "{}：文件，仅属主可读（弱）· files, owner-only: weak against whoever copies the disk",
-            in_files.join(", ")
-        ),
-    )
-    .attention(
-        "用 systemd 凭据保管，见 bedcheck.service · keep them as systemd credentials, see bedcheck.service",
-    )
+}
+
+/// Why a token does not give its keys.
+fn opens(settings: &Settings) -> Option<String> {
+    KEYS.into_iter().find_map(|name| match keys::place(&settings.state, name) {
+        Ok(Place::Token(_)) => keys::key(&settings.state, name).err().map(|error| error.to_string()),
+        Ok(Place::Nowhere | Place::Credential | Place::File) | Err(_) => None,
+    })
 }
 
 /// The device's certificate, and the platform behind it.

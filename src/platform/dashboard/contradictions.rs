@@ -49,21 +49,25 @@ pub fn claim(l: Lang, what: &Irregularity) -> String {
             }
         }
         Irregularity::InsurerMismatch { bed: in_bed, masked_name, side, .. } => {
-            let bed = in_bed.as_ref().map_or(String::new(), |found| format!("{} ", bed(l, found.as_str())));
-            match (side, l) {
-                (Side::UnknownToHospital, Lang::Zh) => {
-                    format!("{masked_name} 在医保在院名单中，但不在本病区任何床位")
-                }
-                (Side::UnknownToHospital, Lang::En) => {
-                    format!("{masked_name} is an inpatient for the insurer and in no bed of this ward")
-                }
-                (Side::UnknownToInsurer, Lang::Zh) => {
-                    format!("{bed}{masked_name} 在床位上，但不在医保在院名单中")
-                }
-                (Side::UnknownToInsurer, Lang::En) => {
-                    format!("{bed}{masked_name} is in a bed and no inpatient for the insurer")
-                }
-            }
+            insurer_claim(l, in_bed.as_ref(), masked_name, *side)
+        }
+    }
+}
+
+fn insurer_claim(l: Lang, in_bed: Option<&BedId>, masked_name: &str, side: Side) -> String {
+    let bed = in_bed.map_or(String::new(), |found| format!("{} ", bed(l, found.as_str())));
+    match (side, l) {
+        (Side::UnknownToHospital, Lang::Zh) => {
+            format!("{masked_name} 在医保在院名单中，但不在本病区任何床位")
+        }
+        (Side::UnknownToHospital, Lang::En) => {
+            format!("{masked_name} is an inpatient for the insurer and in no bed of this ward")
+        }
+        (Side::UnknownToInsurer, Lang::Zh) => {
+            format!("{bed}{masked_name} 在床位上，但不在医保在院名单中")
+        }
+        (Side::UnknownToInsurer, Lang::En) => {
+            format!("{bed}{masked_name} is in a bed and no inpatient for the insurer")
         }
     }
 }

@@ -151,7 +151,7 @@ impl Demo {
 
         show.step(4, "登记病人 · enrolling the demo patients");
         let clock = Clock::system();
-        let rows = enrol_roster(&settings, &mut eyes, &clock, None, |_| show.tick())?;
+        let rows = enrol_roster(&settings, &mut eyes, &clock, None, &[], |_| show.tick())?;
         let enrolled = rows.iter().filter(|row| row.outcome.is_ok()).count();
         // Three pictures were worked on for each person: that is how fast this machine looks.
         let one_look = (clock.now().mono - Mono::default()) / (3 * enrolled.max(1) as u32);
