@@ -11,6 +11,8 @@ use rusqlite::{Connection, TransactionBehavior};
 pub struct Schema {
     pub version: i64,
     pub tables: &'static str,
+    /// For new files. Large pages waste less where rows are large; small ones cost less where each commit touches many.
+    pub page_bytes: u32,
 }
 
 /// Opens or creates the file with write-ahead log and `synchronous=FULL`.
@@ -28,9 +30,7 @@ pub fn open(path: &Path, schema: &Schema) -> rusqlite::Result<Connection> {
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    // A signed statement with its body has 2 to 3 kB: of the usual pages of 4 KiB each would leave a third empty. Counts
-    // for new files only.
-    connection.pragma_update(None, "page_size", 8192)?;
+    connection.pragma_update(None, "page_size", schema.page_bytes)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
@@ -62,7 +62,8 @@ mod tests {
     fn a_database_of_another_version_is_refused_and_ours_is_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let schema = |version| Schema { version, tables: "CREATE TABLE t (x INTEGER) STRICT;" };
+        let schema =
+            |version| Schema { version, tables: "CREATE TABLE t (x INTEGER) STRICT;", page_bytes: 4096 };
         open(&path, &schema(1)).unwrap();
         open(&path, &schema(1)).unwrap();
         let error = open(&path, &schema(2)).unwrap_err().to_string();

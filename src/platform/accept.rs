@@ -100,11 +100,13 @@ fn head_of(tx: &Transaction<'_>, device: &DeviceId, epoch: String) -> rusqlite::
 /// One batch ahead of the head is an old batch or a restored platform; two in a row is a gap.
 fn note_gap(tx: &Transaction<'_>, device: &DeviceId, first: Place, now: Wall) -> rusqlite::Result<()> {
     if first != Place::Ahead {
-        tx.execute(
+        let had_gap = tx.execute(
             "UPDATE device SET gap_starts = 0 WHERE device = ?1 AND gap_starts > 0",
             [device.as_str()],
         )?;
-        cases::end(tx, device, Own::ChainGap, now)?;
+        if had_gap > 0 {
+            cases::end(tx, device, Own::ChainGap, now)?;
+        }
         return Ok(());
     }
     let starts: i64 = tx.query_row(

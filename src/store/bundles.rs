@@ -16,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::base::sqlite::{self, Schema};
 
 const SCHEMA: Schema = Schema {
+    page_bytes: 4096,
     version: 1,
     tables: "
         CREATE TABLE standing (

@@ -17,6 +17,7 @@ use crate::store::safe::{Safe, SafeError};
 pub(super) const KEY: &str = "facts.key";
 
 const SCHEMA: Schema = Schema {
+    page_bytes: 4096,
     version: 2,
     tables: "
 CREATE TABLE fact (

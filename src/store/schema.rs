@@ -25,7 +25,8 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-const SCHEMA: Schema = Schema { version: 2, tables: TABLES };
+/// A signed statement with its body has 2 to 3 kB: of pages of 4 KiB each would leave a third empty.
+const SCHEMA: Schema = Schema { version: 2, tables: TABLES, page_bytes: 8192 };
 
 const TABLES: &str = "
 CREATE TABLE event (

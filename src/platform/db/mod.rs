@@ -16,6 +16,13 @@ use crate::base::writer::Writer;
 /// Statements kept prepared for each connection: more than there are.
 const PREPARED: usize = 128;
 
+/// Kept in memory by the writer, in KiB: the ends of every device's chain, which each of its batches touches.
+const CACHE_KIB: i64 = 64 * 1024;
+
+/// Pages of the write-ahead log before they are folded into the file: the same ones are written again with every batch,
+/// and after the thousand that is usual they would be folded in at nearly every commit.
+const LOG_PAGES: i64 = 16_384;
+
 /// Deliveries ask who is there while pages are drawn.
 const READERS: usize = 3;
 
@@ -47,16 +54,22 @@ impl Database {
         let connection = || {
             let connection = sqlite::open(path, &schema::SCHEMA)?;
             connection.set_prepared_statement_cache_capacity(PREPARED);
-            Ok(connection)
+            Ok::<_, rusqlite::Error>(connection)
         };
         let reader = || {
             let reader = connection()?;
             reader.pragma_update(None, "query_only", "ON")?;
             Ok(Mutex::new(reader))
         };
+        let writer = || {
+            let writer = connection()?;
+            writer.pragma_update(None, "cache_size", -CACHE_KIB)?;
+            writer.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+            Ok(Writer::new(writer))
+        };
         Ok(Database(Arc::new(Inner {
             path: path.to_owned(),
-            writer: Writer::new(connection().map_err(failed)?),
+            writer: writer().map_err(failed)?,
             readers: (0..READERS).map(|_| reader()).collect::<Result<_, _>>().map_err(failed)?,
         })))
     }

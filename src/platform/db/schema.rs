@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 6, tables: TABLES };
+pub const SCHEMA: Schema = Schema { version: 6, tables: TABLES, page_bytes: 4096 };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
