@@ -9,8 +9,6 @@
 
 use std::time::Duration;
 
-use bedcheck::agent::deliver::Deliver;
-use bedcheck::base::backoff::Backoff;
 use bedcheck::base::clock::Clock;
 use bedcheck::base::files::sha256_hex;
 use bedcheck::base::supervise::{self};
@@ -18,7 +16,6 @@ use bedcheck::domain::verdict::Verdict;
 use bedcheck::platform::devices::{self};
 use bedcheck::platform::keys::{self};
 use bedcheck::platform::serve::{self, Settings};
-use bedcheck::store::Keeper;
 use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
@@ -80,24 +77,7 @@ async fn a_box_restored_from_a_snapshot_goes_on_in_a_new_chain_under_a_case() {
     std::fs::copy(device.folder.path().join("a.db"), device.folder.path().join("b.db")).unwrap();
     for (name, said) in [("a.db", round()), ("b.db", check(Verdict::Verified))] {
         device.journal_named(name).commit(vec![said]).unwrap();
-        let keeper = Keeper::start(device.journal_named(name)).unwrap();
-        let (stop, stopping) = supervise::shutdown();
-        let deliver = Deliver {
-            keeper: keeper.clone(),
-            platform: device.uplink(),
-            written: Default::default(),
-            clock: fixed(),
-            backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
-            spacing: Duration::ZERO,
-            orders: tokio::sync::mpsc::channel(4).0,
-            health: bedcheck::agent::health::Health::new(fixed()),
-        };
-        let task = supervise::task("deliver", deliver.run(stopping));
-        while keeper.ask(|journal| journal.pending()).await.unwrap().unwrap().rows > 0 {
-            tokio::task::yield_now().await;
-        }
-        stop.fire();
-        task.await.unwrap();
+        deliver(&device, device.journal_named(name)).await;
     }
     assert_eq!(open_kinds(&world).await, ["chain_fork", "chain_new_epoch"]);
     let rows = world.json("/api/v1/rows").await;

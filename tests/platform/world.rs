@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bedcheck::agent::deliver::Deliver;
+use bedcheck::agent::health::Health;
+use bedcheck::base::backoff::Backoff;
 use bedcheck::base::clock::{Clock, Now, Wall};
 use bedcheck::base::frame::Picture;
 use bedcheck::base::ids::{BedId, DeviceId, StayId, WardId};
@@ -20,7 +23,7 @@ use bedcheck::platform::devices::{self, Admission};
 use bedcheck::platform::keys::{self, Keys};
 use bedcheck::platform::people;
 use bedcheck::platform::serve::{self, Running, Settings};
-use bedcheck::store::{Commit, Journal, Signer};
+use bedcheck::store::{Commit, Journal, Keeper, Signer};
 use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::enrol::{DeviceBundle, DeviceRequest, public_key};
@@ -316,5 +319,43 @@ pub fn refused(result: Result<bedcheck::uplink::Acknowledged, UplinkError>) -> u
         Err(UplinkError::Refused { status, .. }) => status,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("the batch was taken"),
+    }
+}
+
+/// The agent's own delivery, until everything has arrived.
+pub async fn deliver(device: &Device, journal: Journal) {
+    deliver_until(device, journal, || false).await;
+}
+
+/// ... or until enough is known: what is refused is tried for ever.
+pub async fn deliver_until(device: &Device, journal: Journal, is_known: impl Fn() -> bool) {
+    let keeper = Keeper::start(journal).unwrap();
+    let (stop, stopping) = supervise::shutdown();
+    let deliver = Deliver {
+        keeper: keeper.clone(),
+        platform: device.uplink(),
+        written: Default::default(),
+        clock: fixed(),
+        backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
+        spacing: Duration::ZERO,
+        orders: tokio::sync::mpsc::channel(4).0,
+        health: Health::new(fixed()),
+    };
+    let task = supervise::task("deliver", deliver.run(stopping));
+    for _ in 0..4000 {
+        if keeper.ask(|journal| journal.pending()).await.unwrap().unwrap().rows == 0 || is_known() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.fire();
+    task.await.unwrap();
+    drop(keeper);
+    // Its thread closes the journal after the last handle, and what is done to the box next is done to its files.
+    let wal = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with("-wal");
+    let is_open =
+        || std::fs::read_dir(device.folder.path()).unwrap().any(|file| wal(&file.unwrap().file_name()));
+    while is_open() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

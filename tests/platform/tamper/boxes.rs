@@ -5,7 +5,7 @@ use bedcheck::wire::event::{Beat, Report};
 use rusqlite::Connection;
 
 use super::super::world::*;
-use super::{Known, all_known, arrived, cases, deliver, judge};
+use super::{Known, all_known, arrived, cases, judge};
 
 /// Name, whether the story was delivered before, what is done to the journal, and how it is known.
 const ATTACKS: &[(&str, bool, &str, Known)] = &[
@@ -113,7 +113,8 @@ async fn whoever_writes_into_the_box_is_known_to_the_platform() {
         drop(connection);
         let mut journal = device.journal();
         if journal.commit(vec![beat()]).is_ok() {
-            deliver(&device, journal).await;
+            let is_known = || matches!(wanted, Known::Case(kind) if cases(&world, &device).contains(*kind));
+            deliver_until(&device, journal, is_known).await;
         } else {
             // The agent says why and ends; nothing more comes.
             super::duties::sweep(&world, 201);

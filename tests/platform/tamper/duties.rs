@@ -62,7 +62,7 @@ fn begun(plan: RoundPlan) -> Commit {
 async fn said(device: &Device, commits: Vec<Commit>) {
     let mut journal = device.journal();
     journal.commit(commits).unwrap();
-    super::deliver(device, journal).await;
+    deliver(device, journal).await;
 }
 
 fn order(id: &str) -> Order {

@@ -11,13 +11,6 @@ mod lines;
 mod stories;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-use bedcheck::agent::deliver::Deliver;
-use bedcheck::agent::health::Health;
-use bedcheck::base::backoff::Backoff;
-use bedcheck::base::supervise;
-use bedcheck::store::{Journal, Keeper};
 
 use super::world::*;
 
@@ -60,39 +53,6 @@ fn arrived(world: &World, device: &Device) -> Vec<String> {
 fn arrived_any(world: &World, device: &Device) -> i64 {
     let count = "SELECT count(*) FROM link WHERE device = ?1";
     world.db().read(|connection| connection.query_row(count, [device.id.as_str()], |row| row.get(0))).unwrap()
-}
-
-/// The agent's own delivery, until everything has arrived or nothing more does.
-async fn deliver(device: &Device, journal: Journal) {
-    let keeper = Keeper::start(journal).unwrap();
-    let (stop, stopping) = supervise::shutdown();
-    let deliver = Deliver {
-        keeper: keeper.clone(),
-        platform: device.uplink(),
-        written: Default::default(),
-        clock: fixed(),
-        backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
-        spacing: Duration::ZERO,
-        orders: tokio::sync::mpsc::channel(4).0,
-        health: Health::new(fixed()),
-    };
-    let task = supervise::task("deliver", deliver.run(stopping));
-    for _ in 0..100 {
-        if keeper.ask(|journal| journal.pending()).await.unwrap().unwrap().rows == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    stop.fire();
-    task.await.unwrap();
-    drop(keeper);
-    // Its thread closes the journal after the last handle, and what is done to the box next is done to its files.
-    let wal = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with("-wal");
-    let is_open =
-        || std::fs::read_dir(device.folder.path()).unwrap().any(|file| wal(&file.unwrap().file_name()));
-    while is_open() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// Prints a line of the table; what was not known as it must be.

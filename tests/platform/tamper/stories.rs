@@ -6,7 +6,7 @@ use bedcheck::store::Commit;
 use bedcheck::wire::event::Report;
 
 use super::super::world::*;
-use super::{Known, all_known, cases, deliver, judge};
+use super::{Known, all_known, cases, judge};
 
 #[path = "../../scenarios/story.rs"]
 mod story;
