@@ -115,7 +115,9 @@ async fn a_line_pasted_into_the_device_is_all_it_takes_and_works_once() {
     assert!(!printed.contains('\x1b'), "colours for a terminal only");
 
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let typed = line.replacen(&line[40..41], if &line[40..41] == "A" { "B" } else { "A" }, 1);
+    let mut typed = line.clone();
+    let at = 40 + line[40..].find(|letter: char| letter.is_ascii_alphanumeric()).unwrap();
+    typed.replace_range(at..=at, if &line[at..=at] == "A" { "B" } else { "A" });
     let (code, said) = bedcheck(&["device", "enrol"], one.path(), &typed);
     assert_eq!(code, 64, "{said}");
     assert!(said.contains("抄写有误") && !one.path().join("identity").exists(), "{said}");
