@@ -75,11 +75,11 @@ const CASES: [(&str, &str, &str, &str, &str); 13] = [
         "[patrol]\nunproven_rounds = 3",
     ),
     (
-        "heartbeat_at_most = \"60s\"",
-        "[patrol]\nheartbeat = \"61s\"",
+        "heartbeat_at_most = \"30s\"",
+        "[patrol]\nheartbeat = \"31s\"",
         "14:13",
-        "patrol.heartbeat to be at most 1m; it is 61s",
-        "[patrol]\nheartbeat = \"60s\"",
+        "patrol.heartbeat to be at most 30s; it is 31s",
+        "[patrol]\nheartbeat = \"30s\"",
     ),
     (
         "excuse_grace_at_most = \"60s\"",
