@@ -5,6 +5,7 @@ mod people;
 mod update;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -149,9 +150,9 @@ fn complain(error: &anyhow::Error) {
     eprintln!("bedcheck-platform: {error:#}");
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a subcommand")]
+/// The answer of a subcommand. Whoever closed the pipe (`| head`) has read enough.
 pub fn say(text: impl std::fmt::Display) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
