@@ -7,7 +7,7 @@ use clap::Parser;
 use comfy_table::Table;
 
 use crate::audit::{Audit, Grade, Trusted, examine};
-use crate::base::exit::{Code, arguments};
+use crate::base::exit::{Code, arguments, say};
 use crate::base::files::read_at_most;
 
 /// A case of two thousand statements has about 10 MB.
@@ -103,11 +103,6 @@ fn show(audit: &Audit) {
     }
     say(times);
     say(if audit.holds() { "通过 · the case holds" } else { "不通过 · the case does not hold" });
-}
-
-#[expect(clippy::print_stdout, reason = "the answer of the program")]
-fn say(text: impl std::fmt::Display) {
-    println!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "the one place that says why the program ends")]

@@ -1,7 +1,8 @@
-//! How a program ends: the codes of sysexits.h that a script can branch on.
+//! How a program answers and ends: lines on standard output, and the codes of sysexits.h that a script can branch on.
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io::Write;
 
 /// Exit codes of both programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,4 +63,8 @@ pub fn arguments<T: clap::Parser>(args: impl Iterator<Item = OsString>) -> Resul
 /// The code an error ends the program with: its own where it carries one, 1 otherwise.
 pub fn code_of(error: &anyhow::Error) -> Code {
     error.chain().find_map(|cause| cause.downcast_ref::<Ending>()).map_or(Code::Failed, |ending| ending.code)
+}
+/// Prints one line of a command's answer. Whoever closed the pipe (`| head`) has read enough.
+pub fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::agent::tasks::default_models;
+pub(crate) use crate::base::exit::say;
 use crate::base::exit::{Code, Ending, arguments, code_of};
 use crate::base::files::shipped;
 use crate::base::logging;
@@ -139,12 +140,6 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
 #[expect(clippy::print_stderr, reason = "the last word to the person at the terminal")]
 fn complain(error: &anyhow::Error) {
     eprintln!("bedcheck: {error:#}");
-}
-
-/// Prints one line of a command's answer.
-#[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
-pub(crate) fn say(text: impl std::fmt::Display) {
-    println!("{text}");
 }
 
 /// Prints a JSON answer.

@@ -5,7 +5,6 @@ mod people;
 mod update;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::base::clock::{Clock, Wall};
+pub(crate) use crate::base::exit::say;
 use crate::base::exit::{Code, Ending, arguments, code_of};
 use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::ids::{BedId, DeviceId};
@@ -148,11 +148,6 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
 #[expect(clippy::print_stderr, reason = "the one place that tells the operator why the program ends")]
 fn complain(error: &anyhow::Error) {
     eprintln!("bedcheck-platform: {error:#}");
-}
-
-/// The answer of a subcommand. Whoever closed the pipe (`| head`) has read enough.
-pub fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
