@@ -3,6 +3,7 @@
 //! Everything is the real thing (keys, certificates, TLS, database, nets, dashboard); only the people are made up and
 //! the hours are shortened to seconds.
 
+mod agent;
 mod camera;
 mod hospital;
 mod platform;
@@ -13,12 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::agent::cmd::{assets, interrupted, tokio};
 use crate::agent::config::Source;
 use crate::agent::enrol_roster::enrol_roster;
-use crate::agent::health::Health;
 use crate::agent::{config, identity, tasks};
 use crate::base::clock::{Clock, Mono, Wall};
 use crate::base::exit::{Code, Ending};
@@ -30,6 +30,7 @@ use crate::domain::Finding;
 use crate::vision::eyes::Eyes;
 use crate::vision::watch::Watch;
 
+use agent::Site;
 use camera::IpCamera;
 use hospital::Hospital;
 use platform::PlatformProcess;
@@ -60,7 +61,8 @@ pub struct Demo {
 
 /// Rounds after which every story of the ward is told.
 const ROUNDS: u64 = 3;
-/// Further rounds for beds whose last check was cut short: this machine may have been busy with something else.
+/// Further rounds for beds whose last check was cut short, each at half the pace of the one before: this machine may
+/// have been busy with something else.
 const MORE_ROUNDS: u64 = 4;
 /// Beyond the rounds themselves.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -79,19 +81,27 @@ impl Demo {
         let home = self.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
         let (stop, stopping) = supervise::shutdown();
         let (mut hospital, clock) = (Hospital::new().await?, Clock::system());
-        let (mut platform, settings, pace) =
+        let (mut platform, site, pace) =
             self.prepare(&std::path::absolute(home)?, &hospital.address, &show, &stopping).await?;
         let beds = ward::BEDS.len();
         show.step(5, &format!("巡查 {beds} 张床，三轮（小时缩为秒）· three rounds over {beds} beds, hours shortened to seconds"));
         let (tap, findings) = mpsc::channel(1024);
-        let health = Health::new(clock.clone());
-        let agent = tasks::run(settings, clock.clone(), Some(tap), health, stopping);
+        let (settings, in_use) = watch::channel(site.at(pace)?);
+        let agent = agent::run(in_use, clock.clone(), tap, stopping);
         tokio::pin!(agent);
         let (dashboard, people) = (platform.addresses.dashboard.clone(), platform.people.clone());
-        let limit = pace.round * (ROUNDS + MORE_ROUNDS + 2) as u32 + PATIENCE;
+        let limit = pace.longest(ROUNDS + 2, MORE_ROUNDS) + PATIENCE;
+        let mut pace = pace;
+        let mut take_time = || {
+            pace = pace.slower();
+            settings.send_replace(site.at(pace)?);
+            anyhow::Ok(())
+        };
         let story = async {
             hospital.leave(ward::ON_LEAVE, clock.now().wall, None).await?;
-            let watched = tokio::time::timeout(limit, watch(findings, &show, &mut hospital, &clock)).await;
+            let watched =
+                tokio::time::timeout(limit, told(findings, &show, &mut hospital, &clock, &mut take_time))
+                    .await;
             let mut found = watched.context("the rounds took too long on this machine")??;
             show.step(6, "核对监管平台 · comparing with the dashboard");
             let rows = platform::rows_like(&dashboard, &found).await;
@@ -123,7 +133,7 @@ impl Demo {
         hl7: &str,
         show: &Show,
         stopping: &Stopping,
-    ) -> anyhow::Result<(PlatformProcess, config::Settings, Pace)> {
+    ) -> anyhow::Result<(PlatformProcess, Site, Pace)> {
         let assets = assets(self.assets.as_deref())?;
         show.step(1, "密钥与证书 · keys and certificates");
         let (state, bundle) = (home.join("agent"), home.join("bundle.json"));
@@ -140,13 +150,9 @@ impl Demo {
         show.step(3, "加载模型并自检 · loading and proving the face pack");
         let models = self.models.as_deref().map(std::path::absolute).transpose()?;
         let ip_camera = IpCamera::start(&assets, home, stopping.clone()).await?;
-        let settings_at = |pace| {
-            configure(
-                &home.join("config.toml"),
-                &ward::config(&assets, &state, models.as_deref(), hl7, &ip_camera, pace),
-            )
-        };
-        let settings = settings_at(Pace::of(Duration::ZERO, Duration::ZERO))?;
+        let (file, hl7) = (home.join("config.toml"), hl7.to_owned());
+        let site = Site { file, assets, state, models, hl7, ip_camera };
+        let settings = site.at(Pace::of(Duration::ZERO, Duration::ZERO))?;
         let mut eyes = tasks::open_eyes(&settings)?;
 
         show.step(4, "登记病人 · enrolling the demo patients");
@@ -156,7 +162,7 @@ impl Demo {
         // Three pictures were worked on for each person: that is how fast this machine looks.
         let one_look = (clock.now().mono - Mono::default()) / (3 * enrolled.max(1) as u32);
         let pace = Pace::of(one_look, one_frame(&settings, &mut eyes, &clock)?);
-        Ok((platform, settings_at(pace)?, pace))
+        Ok((platform, site, pace))
     }
 }
 
@@ -181,19 +187,15 @@ fn one_frame(settings: &config::Settings, eyes: &mut Eyes, clock: &Clock) -> any
     Ok((clock.now().mono - start) / FRAMES)
 }
 
-fn configure(file: &Path, text: &str) -> anyhow::Result<config::Settings> {
-    write_owner_only(file, text.as_bytes()).map_err(Ending::failed)?;
-    Ok(config::read(file).map_err(Ending::config)?)
-}
-
 /// Collects findings until every bed was checked in `ROUNDS` rounds, the last time without haste.
-async fn watch(
+async fn told(
     mut findings: mpsc::Receiver<Finding>,
     show: &Show,
     hospital: &mut Hospital,
     clock: &Clock,
+    take_time: &mut dyn FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<Found>> {
-    let mut is_said = false;
+    let (mut is_said, mut enough) = (false, ROUNDS);
     let mut found = ward::BEDS.iter().map(Found::nothing_yet).collect::<Vec<_>>();
     while let Some(finding) = findings.recv().await {
         for bed in &mut found {
@@ -216,6 +218,10 @@ async fn watch(
                 }
             }
             return Ok(found);
+        }
+        if rounds >= enough {
+            take_time()?;
+            enough = rounds + 1;
         }
     }
     anyhow::bail!("the agent ended before the rounds did")

@@ -173,6 +173,8 @@ impl Found {
 /// How long the demo's hours are, so that a slow machine tells the same story in more time.
 #[derive(Clone, Copy)]
 pub struct Pace {
+    /// What one look and one frame of a watched bed took.
+    measured: (Duration, Duration),
     pub round: Duration,
     pub look_timeout: Duration,
     /// How long a bed is watched for signs of life: a breath of the clips takes two or four seconds, and everybody blinks
@@ -187,11 +189,12 @@ impl Pace {
     /// take in turns, with room for the cameras on the same processor.
     pub fn of(one_look: Duration, one_frame: Duration) -> Pace {
         let share = one_frame.as_secs_f32() * 4.0;
-        let beds_at_once = (0.35 / share.max(1e-3)).clamp(2.0, BEDS.len() as f32) as u8;
+        let beds_at_once = (0.35 / share.max(1e-3)).round().clamp(1.0, BEDS.len() as f32) as u8;
         let (watch, blink_within) = (Duration::from_secs(6), Duration::from_secs(12));
         let turns = BEDS.len().div_ceil(usize::from(beds_at_once)) as u32;
         let looks = one_look * 3 * BEDS.len() as u32;
         Pace {
+            measured: (one_look, one_frame),
             // Three looks at each bed of a turn must fit in.
             round: blink_within.mul_f32(1.75) * turns + looks,
             look_timeout: (one_look * 10).clamp(Duration::from_secs(3), Duration::from_secs(30)),
@@ -199,6 +202,18 @@ impl Pace {
             blink_within,
             beds_at_once,
         }
+    }
+
+    /// For a machine that has become half as fast since it was measured.
+    pub fn slower(self) -> Pace {
+        Pace::of(self.measured.0 * 2, self.measured.1 * 2)
+    }
+
+    /// The longest that so many rounds take, of which the last `slower` are each at half the pace of the one before.
+    pub fn longest(self, rounds: u64, slower: u64) -> Duration {
+        let paces = std::iter::successors(Some(self), |pace| Some(pace.slower()));
+        self.round * rounds as u32
+            + paces.skip(1).take(slower as usize).map(|pace| pace.round).sum::<Duration>()
     }
 }
 
