@@ -12,7 +12,7 @@ use axum::routing::post;
 use ed25519_dalek::SigningKey;
 use tokio::net::TcpListener;
 
-use bedcheck::base::clock::{Now, Wall};
+use bedcheck::base::clock::{Clock, Now, Wall};
 use bedcheck::base::ids::DeviceId;
 use bedcheck::base::supervise::{self, Stop};
 use bedcheck::net::client::{Client, ClientError};
@@ -163,4 +163,38 @@ async fn the_believable_receipt_is_taken() {
     let acknowledged = platform(&url, &authority).deliver(vec![]).await.unwrap();
     assert_eq!(acknowledged.receipt.head.seq, 1);
     assert_eq!(acknowledged.digest.len(), 64);
+}
+
+/// What a device says of a platform whose certificate is good from `server.0` to `server.1`, when its own began at `own`
+/// and its clock shows `clock`; all in days from now.
+async fn believes(server: (i64, i64), own: i64, clock: i64) -> Result<(), String> {
+    let now = Clock::system().now();
+    let day = |days: i64| {
+        let wall = now.wall.0 / 1000 + days * 86_400;
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(wall as u64)
+    };
+    let authority = Authority::new();
+    let shown = authority.identity_with(|params| {
+        (params.not_before, params.not_after) = (day(server.0), day(server.1));
+    });
+    let acceptor: tokio_rustls::TlsAcceptor =
+        tls::open_server(tls::Shown::new(&shown).unwrap()).unwrap().into();
+    let identity = authority.identity_with(|params| params.not_before = day(own));
+    let wall = Wall(now.wall.0 + clock * 86_400_000);
+    let config = tls::client_by(&identity, Clock::Fixed(Now { wall, ..now })).unwrap();
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let connector: tokio_rustls::TlsConnector = std::sync::Arc::new(config).into();
+    let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+    let (found, _) = tokio::join!(connector.connect(name, near), acceptor.accept(far));
+    found.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_believes_no_certificate_that_was_over_when_the_own_one_began() {
+    let over = believes((-100, -10), -5, -50).await.unwrap_err();
+    assert!(over.contains("expired"), "{over}");
+    assert_eq!(believes((-100, -10), -50, -50).await, Ok(()), "that clock alone would believe it");
+    assert_eq!(believes((-20, 70), -5, -20_000).await, Ok(()), "an empty battery: 1970, and yet it is found");
+    let early = believes((10, 70), -5, 0).await.unwrap_err();
+    assert!(early.contains("not valid yet"), "{early}");
 }

@@ -61,7 +61,7 @@ pub struct Now {
 }
 
 /// Where time comes from. `System` reads the machine; `Fixed` is for tests and replays.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Clock {
     System(Arc<std::time::Instant>),
     Fixed(Now),

@@ -1,15 +1,21 @@
 //! Mutual TLS 1.3 with our own small CA, on rustls with ring.
 //!
 //! Traps closed here (rustls 0.23): TLS 1.2 is not compiled in; no session tickets and no session storage, because a
-//! resumed session would skip the check of the client's certificate.
+//! resumed session would skip the check of the client's certificate. A client's own certificate says how late it is at
+//! least.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::base::clock::{Clock, Wall};
+use crate::net::cert::Validity;
 
 /// PEM texts of one end.
 #[derive(Clone)]
@@ -156,13 +162,39 @@ fn bare(roots: RootCertStore) -> Result<ClientConfig, TlsError> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// The clock, but never before the moment from which the own certificate is good: that one has passed. A clock
+/// that was set back makes no certificate good again that was over then, and a terminal whose battery is empty, which
+/// starts in 1970, still finds its platform.
+#[derive(Debug)]
+struct NotBefore {
+    clock: Clock,
+    own: Wall,
+}
+
+impl TimeProvider for NotBefore {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = self.clock.now().wall.max(self.own);
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(now.0.try_into().ok()?)))
+    }
+}
+
 /// The agent's end: trusts our CA and nothing else, shows its own certificate.
 ///
 /// # Errors
 /// [`TlsError`].
 pub fn client(identity: &Identity) -> Result<ClientConfig, TlsError> {
+    client_by(identity, Clock::system())
+}
+
+/// As [`client`], by another clock than the machine's.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn client_by(identity: &Identity, clock: Clock) -> Result<ClientConfig, TlsError> {
     let (chain, key) = pair(identity)?;
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let own = Validity::of_pem(&identity.cert_pem).map_or(Wall(0), |validity| validity.from);
+    let time = Arc::new(NotBefore { clock, own });
+    let mut config = ClientConfig::builder_with_details(provider(), time)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Pair)?
         .with_root_certificates(roots(&identity.ca_pem)?)

@@ -19,12 +19,18 @@ impl Authority {
     }
 
     pub fn identity(&self) -> Identity {
+        self.identity_with(|_| {})
+    }
+
+    /// An identity whose certificate differs in something.
+    pub fn identity_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![
             SanType::IpAddress("127.0.0.1".parse().unwrap()),
             SanType::URI("urn:bedcheck:device:d1".try_into().unwrap()),
         ];
+        change(&mut params);
         let cert_pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Identity { ca_pem: self.ca_pem.clone(), cert_pem, key_pem: key.serialize_pem() }
     }
