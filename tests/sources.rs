@@ -29,7 +29,6 @@ use bedcheck::base::supervise::{Stop, shutdown};
 use bedcheck::hospital::watched::Watched;
 use bedcheck::net::tls;
 use bedcheck::store::{FactLog, TemplateStore};
-use bedcheck::vision::gallery::Gallery;
 use bedcheck::vision::manifest::Metric;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -60,9 +59,8 @@ async fn hospital(folder: tempfile::TempDir, more: &str) -> Hospital {
     fs::write(path.join("config.toml"), text).unwrap();
     let settings = config::read(&path.join("config.toml")).unwrap_or_else(|error| panic!("{error}"));
     let store = TemplateStore::open(&settings.state).unwrap();
-    let (seen, models) = (store.state().unwrap(), "models".to_owned());
     let ward = Ward::open(settings.ward.clone(), FactLog::open(&settings.state).unwrap()).unwrap();
-    let faces = Faces { store, models, gallery: Arc::new(Gallery::new(Metric::Cosine)), seen };
+    let faces = Faces::open(store, "models".to_owned(), Metric::Cosine).unwrap();
     let retention = Retention::open(&settings.state, "models", "boot".to_owned()).unwrap();
     let (files, seen, clock) = (settings.files(), Watched::default(), Clock::system());
     let thread = WardThread { ward, files, faces, seen, retention, clock };

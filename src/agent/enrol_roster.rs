@@ -142,7 +142,7 @@ pub struct Duplicate {
 /// As [`enrol_roster`].
 pub fn duplicates(settings: &Settings, eyes: &Eyes, clock: &Clock) -> anyhow::Result<Vec<Duplicate>> {
     let (file, _) = listed(settings, clock)?;
-    let gallery = tasks::gallery(settings, eyes)?;
+    let gallery = tasks::faces(settings, eyes)?.gallery;
     // Not the calibrated threshold: it rises over a twin as over anybody, and twice the same person must not hide itself.
     let match_at = eyes.rule(&settings.fmr).map_err(Ending::config)?.match_at;
     let bed = |stay| file.entries.iter().find(|entry| entry.stay == stay).map(|entry| entry.bed.clone());

@@ -91,11 +91,12 @@ pub async fn run(
     let eyes = open_eyes(&settings)?;
     let roster_file = settings.roster.as_deref().map(|path| roster_file::read(path, clock.now().wall));
     let roster_file = roster_file.transpose().map_err(Ending::config)?;
-    let gallery = Arc::new(gallery(&settings, &eyes)?);
+    let faces = faces(&settings, &eyes)?;
+    let gallery = faces.gallery.clone();
     let site = operating_point(&settings, &eyes, &gallery)?;
     let policy = calibrated(settings.policy(site.rule), &settings, &eyes)?;
     let ward = open_ward(&settings, roster_file.as_ref())?;
-    let thread = ward_thread(ward, &settings, &eyes, gallery.clone(), roster_file.as_ref(), &clock)?;
+    let thread = ward_thread(ward, &settings, faces, roster_file.as_ref(), &clock)?;
     let roster = thread.belief().roster;
     let (journal, platform) = open_journal(&settings, &eyes, &policy, roster_file.as_ref())?;
     let memories = journal.memories()?;
@@ -313,17 +314,17 @@ pub fn operating_point(settings: &Settings, eyes: &Eyes, gallery: &Gallery) -> a
 ///
 /// # Errors
 /// A template store that cannot be read.
-pub fn gallery(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Gallery> {
+pub fn faces(settings: &Settings, eyes: &Eyes) -> anyhow::Result<Faces> {
     let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
-    let outdated = store.outdated(&eyes.manifest.embedder.sha256).map_err(Ending::config)?;
+    let embedder = &eyes.manifest.embedder;
+    let outdated = store.outdated(&embedder.sha256).map_err(Ending::config)?;
     if outdated > 0 {
         warn!(
             people = outdated,
             "These people were enrolled with other models and cannot be compared; run `bedcheck enrol` again."
         );
     }
-    let enrolled = store.all(&eyes.manifest.embedder.sha256).map_err(Ending::config)?;
-    Ok(Gallery::of(eyes.manifest.embedder.metric, enrolled))
+    Ok(Faces::open(store, embedder.sha256.clone(), embedder.metric).map_err(Ending::config)?)
 }
 
 /// The ward as the facts have it, the roster file among them.
@@ -340,27 +341,16 @@ fn open_ward(settings: &Settings, file: Option<&RosterFile>) -> anyhow::Result<W
 fn ward_thread(
     ward: Ward,
     settings: &Settings,
-    eyes: &Eyes,
-    gallery: Arc<Gallery>,
+    faces: Faces,
     roster: Option<&RosterFile>,
     clock: &Clock,
 ) -> anyhow::Result<WardThread> {
-    let store = TemplateStore::open(&settings.state).map_err(Ending::config)?;
-    let seen = store.state().map_err(Ending::config)?;
-    let models = eyes.manifest.embedder.sha256.clone();
-    let retention = Retention::open(&settings.state, &models, boot_id()).map_err(Ending::config)?;
+    let retention = Retention::open(&settings.state, &faces.models, boot_id()).map_err(Ending::config)?;
     let mut seen_files = Watched::default();
     if let Some((path, file)) = settings.roster.as_deref().zip(roster) {
         seen_files.knows(&roster_file::newest(path), file.digest.clone());
     }
-    Ok(WardThread {
-        ward,
-        files: settings.files(),
-        faces: Faces { store, models, gallery, seen },
-        seen: seen_files,
-        retention,
-        clock: clock.clone(),
-    })
+    Ok(WardThread { ward, files: settings.files(), faces, seen: seen_files, retention, clock: clock.clone() })
 }
 
 fn open_journal(

@@ -21,6 +21,7 @@ use crate::hospital::roster_file;
 use crate::hospital::watched::Watched;
 use crate::store::{EnrolledError, TemplateStore};
 use crate::vision::gallery::Gallery;
+use crate::vision::manifest::Metric;
 
 /// How often files and templates are looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -79,7 +80,7 @@ pub struct Faces {
     pub models: String,
     pub gallery: Arc<Gallery>,
     /// What the store held when it was last read.
-    pub seen: (i64, i64),
+    pub seen: String,
 }
 
 /// Everything the thread owns.
@@ -200,6 +201,17 @@ impl WardThread {
 }
 
 impl Faces {
+    /// Everybody whom this pack of nets can compare.
+    ///
+    /// # Errors
+    /// [`EnrolledError`].
+    pub fn open(store: TemplateStore, models: String, metric: Metric) -> Result<Faces, EnrolledError> {
+        // In this order: whoever withdraws while the nets are still being loaded is noticed with the first look.
+        let seen = store.state()?;
+        let gallery = Arc::new(Gallery::of(metric, store.all(&models)?));
+        Ok(Faces { store, models, gallery, seen })
+    }
+
     /// Reads the templates again where somebody was enrolled or erased; whether that was so.
     fn look(&mut self) -> Result<bool, EnrolledError> {
         let state = self.store.state()?;

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
+use crate::base::files::sha256_hex;
 use crate::base::ids::StayId;
 use crate::base::redact::Private;
-use crate::store::safe::{Safe, SafeError};
+use crate::store::safe::{NONCE, Safe, SafeError};
 use crate::store::schema;
 
 /// The key's name.
@@ -102,14 +103,19 @@ impl TemplateStore {
         Ok(templates)
     }
 
-    /// Changes whenever templates were added, replaced or erased: how many rows there are, and the last one's number.
+    /// Changes whenever templates were added, replaced or erased: a digest of the random part of each seal. Read it before
+    /// the templates: what changes in between is then noticed afterwards.
     ///
     /// # Errors
     /// [`EnrolledError::Database`].
-    pub fn state(&self) -> Result<(i64, i64), EnrolledError> {
-        let query = "SELECT count(*), coalesce(max(rowid), 0) FROM template";
-        let row = self.connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)));
-        row.map_err(|cause| EnrolledError::Database { path: self.path.clone(), cause })
+    pub fn state(&self) -> Result<String, EnrolledError> {
+        let query = format!("SELECT substr(sealed, 1, {NONCE}) FROM template ORDER BY rowid");
+        let nonces: rusqlite::Result<Vec<Vec<u8>>> = self
+            .connection
+            .prepare(&query)
+            .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect());
+        let nonces = nonces.map_err(|cause| EnrolledError::Database { path: self.path.clone(), cause })?;
+        Ok(sha256_hex(&nonces.concat()))
     }
 
     /// How many people have templates of other models only: they must be enrolled again.
@@ -174,5 +180,23 @@ mod tests {
         assert_eq!((store.outdated("m1").unwrap(), store.outdated("m2").unwrap()), (0, 1));
         store.connection.execute("UPDATE template SET stay = 'B'", []).unwrap();
         assert!(matches!(store.all("m1"), Err(EnrolledError::Sealed(stay)) if stay == b));
+    }
+
+    #[test]
+    fn one_who_is_enrolled_again_or_erased_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let stay = StayId::new("A").unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        let mut states = vec![store.state().unwrap()];
+        // The rows that go free are taken again: numbers of rows tell nothing.
+        for value in [0.5, 0.5, 0.7] {
+            store.replace(&stay, "m1", &[Private::new(vec![value])]).unwrap();
+            let state = store.state().unwrap();
+            assert!(!states.contains(&state));
+            assert_eq!(store.state().unwrap(), state);
+            states.push(state);
+        }
+        store.replace(&stay, "m1", &[]).unwrap();
+        assert_eq!(store.state().unwrap(), states[0]);
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::base::files::FileError;
 use crate::store::keys;
 
-const NONCE: usize = 24;
+pub(super) const NONCE: usize = 24;
 
 /// Why nothing can be sealed.
 #[derive(Debug, thiserror::Error)]

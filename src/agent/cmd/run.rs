@@ -153,7 +153,7 @@ impl Check {
         let roster = roster.transpose().map_err(Ending::config)?;
         let listed = roster.as_ref().map_or(&[][..], |roster| &roster.entries);
         let eyes = tasks::open_eyes(&settings)?;
-        let gallery = tasks::gallery(&settings, &eyes)?;
+        let gallery = tasks::faces(&settings, &eyes)?.gallery;
         let site = tasks::operating_point(&settings, &eyes, &gallery)?.realised;
         let beds: Vec<&str> = settings.beds.iter().map(|bed| bed.id.as_str()).collect();
         let unseen: Vec<&str> =
