@@ -15,6 +15,7 @@ use bedcheck::base::slot::Slot;
 use bedcheck::base::supervise::{self, Stop};
 use bedcheck::capture::address::Address;
 use bedcheck::capture::broadcast::{Clip, Fault, Program, serve};
+use bedcheck::capture::decoder;
 use bedcheck::capture::rtsp::Rtsp;
 use bedcheck::capture::{Attention, Camera, CameraError};
 
@@ -62,7 +63,7 @@ fn server(fault: Option<Fault>, with_login: bool) -> Server {
 
 fn camera(url: &str, password: Option<&str>) -> Rtsp {
     let address = Address::new(url, &["rtsp"], password.map(|_| "viewer"), password).unwrap();
-    Rtsp::new(address, Origin::Live).unwrap()
+    Rtsp::new(address, Origin::Live, decoder::Program::at(Path::new(env!("CARGO_BIN_EXE_bedcheck")))).unwrap()
 }
 
 fn watched() -> Attention {

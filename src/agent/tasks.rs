@@ -48,6 +48,7 @@ use crate::base::ids::{BedId, CameraId};
 use crate::base::picture;
 use crate::base::slot::Slot;
 use crate::base::supervise::{self, Stopping};
+use crate::capture::decoder::Program;
 use crate::capture::recorded::Recorded;
 use crate::capture::rtsp::Rtsp;
 use crate::capture::snapshot::Snapshot;
@@ -385,7 +386,7 @@ pub fn open_camera(camera: &CameraSettings) -> anyhow::Result<Box<dyn Camera>> {
         Source::Recorded { path, fps } => Box::new(Recorded::open(path, *fps).map_err(failed)?),
         Source::Rtsp { address, is_synthetic } => {
             let origin = if *is_synthetic { Origin::Synthetic } else { Origin::Live };
-            Box::new(Rtsp::new(address.clone(), origin).map_err(failed)?)
+            Box::new(Rtsp::new(address.clone(), origin, Program::own()).map_err(failed)?)
         }
         Source::Snapshot { address, every, certificate } => {
             let certificate = certificate.as_deref().map(|path| read_at_most(path, MOST_CERTIFICATE));

@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod confine;
 pub mod exit;
 pub mod files;
 pub mod frame;

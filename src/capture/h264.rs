@@ -1,5 +1,6 @@
 //! H.264 to pictures. One keyframe alone for the patrol (4 % of a core at 1080p against 28 % for every frame,
-//! measured), or every frame in turn while somebody watches.
+//! measured), or every frame in turn while somebody watches. openh264 is C++: outside tests this runs in the process that
+//! [`crate::capture::decoder`] shuts in.
 
 use openh264::decoder::{DecodeOptions, DecodedYUV, Decoder, Flush};
 use openh264::formats::YUVSource;

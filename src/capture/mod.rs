@@ -7,10 +7,11 @@
 //! | [`snapshot`] | asked over HTTP for each picture |
 //! | `usb` | on a USB port, through nokhwa (feature `usb`) |
 //!
-//! [`broadcast`] is the other end: it plays a recording as an IP camera would.
+//! [`decoder`] is the process in which H.264 is decoded, shut in. [`broadcast`] is the other end: it plays a recording as an IP camera would.
 
 pub mod address;
 pub mod broadcast;
+pub mod decoder;
 pub mod error;
 pub mod film;
 pub mod h264;

@@ -1,6 +1,6 @@
 //! An IP camera over RTSP. The patrol decodes keyframes only; while somebody watches, every frame is decoded.
 //!
-//! retina speaks the protocol (RTP over the same TCP connection), openh264 decodes. retina waits for ever and has no
+//! retina speaks the protocol (RTP over the same TCP connection); a process of its own decodes ([`crate::capture::decoder`]). retina waits for ever and has no
 //! notion of a camera that sends nothing, so every wait here has its own limit; each failure ends the connection, and
 //! the loop of the camera's thread opens the next one.
 
@@ -22,7 +22,8 @@ use crate::base::frame::{Origin, Picture};
 use crate::base::health::Words;
 use crate::base::slot::Pace;
 use crate::capture::address::Address;
-use crate::capture::h264::{H264, MOST_PIXELS};
+use crate::capture::decoder::{Decoder, Program};
+use crate::capture::h264::MOST_PIXELS;
 use crate::capture::{Attention, Camera, CameraError, REST_SPACING};
 
 /// The handshake: connect, DESCRIBE twice with a login, SETUP, PLAY.
@@ -44,6 +45,7 @@ const MOST_BAD: u32 = 3;
 pub struct Rtsp {
     address: Address,
     origin: Origin,
+    decoder: Program,
     runtime: Runtime,
     stream: Option<Stream>,
     identity: Option<String>,
@@ -52,15 +54,23 @@ pub struct Rtsp {
 }
 
 impl Rtsp {
-    /// Prepares a camera; nothing is connected yet.
+    /// Prepares a camera whose pictures `decoder` decodes; nothing is connected or started yet.
     ///
     /// # Errors
     /// When the system has no runtime for it.
-    pub fn new(address: Address, origin: Origin) -> Result<Rtsp, CameraError> {
+    pub fn new(address: Address, origin: Origin, decoder: Program) -> Result<Rtsp, CameraError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime
             .map_err(|error| CameraError::Device { place: address.place(), cause: error.to_string() })?;
-        Ok(Rtsp { address, origin, runtime, stream: None, identity: None, keyframe_gap: Duration::ZERO })
+        Ok(Rtsp {
+            address,
+            origin,
+            decoder,
+            runtime,
+            stream: None,
+            identity: None,
+            keyframe_gap: Duration::ZERO,
+        })
     }
 
     /// Says goodbye and closes the connection.
@@ -73,10 +83,10 @@ impl Rtsp {
 
 impl Camera for Rtsp {
     fn next_picture(&mut self, attention: &Attention) -> Result<Picture, CameraError> {
-        let Rtsp { address, runtime, stream, .. } = self;
+        let Rtsp { address, decoder, runtime, stream, .. } = self;
         let result = runtime.block_on(async {
             if stream.is_none() {
-                let opening = timeout(OPEN_WITHIN, Stream::open(address, attention.now()));
+                let opening = timeout(OPEN_WITHIN, Stream::open(address, decoder, attention.now()));
                 let opened = opening
                     .await
                     .map_err(|_| CameraError::Stalled { place: address.place(), after: OPEN_WITHIN })??;
@@ -130,7 +140,7 @@ impl Drop for Rtsp {
 struct Stream {
     demuxed: Demuxed,
     index: usize,
-    decoder: H264,
+    decoder: Decoder,
     /// Whether the decoder was given everything since a keyframe.
     is_primed: bool,
     last_keyframe: Mono,
@@ -141,7 +151,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn open(address: &Address, now: Mono) -> Result<Stream, CameraError> {
+    async fn open(address: &Address, decoder: &Program, now: Mono) -> Result<Stream, CameraError> {
         let failed = |error: retina::Error| failure(address, &error);
         let login = address.login().map(|login| Credentials {
             username: login.user().to_owned(),
@@ -162,7 +172,7 @@ impl Stream {
         session.setup(index, setup).await.map_err(failed)?;
         let play = PlayOptions::default().initial_timestamp(InitialTimestampPolicy::Permissive);
         let demuxed = session.play(play).await.and_then(Session::demuxed).map_err(failed)?;
-        let decoder = H264::new().map_err(|error| undecodable(address, error))?;
+        let decoder = Decoder::start(decoder).await.map_err(|error| undecodable(address, error))?;
         Ok(Stream {
             demuxed,
             index,
@@ -186,7 +196,7 @@ impl Stream {
             } else if now - self.last_keyframe > KEYFRAME_WITHIN {
                 return Err(CameraError::NoKeyframe { place: address.place(), after: KEYFRAME_WITHIN });
             }
-            if let Some(picture) = self.take(&unit, is_key, attention.pace(), now, address)? {
+            if let Some(picture) = self.take(&unit, is_key, attention.pace(), now, address).await? {
                 self.last_picture = Some(now);
                 return Ok(picture);
             }
@@ -222,7 +232,7 @@ impl Stream {
         self.last_keyframe = now;
     }
 
-    fn take(
+    async fn take(
         &mut self,
         unit: &VideoFrame,
         is_key: bool,
@@ -249,22 +259,22 @@ impl Stream {
         if is_key {
             self.check_size(address)?;
             if !self.is_primed {
-                // A decoder that missed frames is confused about those to come.
-                self.decoder = H264::new().map_err(|error| undecodable(address, error))?;
+                self.decoder.forget().await.map_err(|error| undecodable(address, error))?;
             }
         }
         let decoded = if is_asked {
             let wanted = !is_near(BURST_SPACING);
             self.is_primed = true;
-            self.decoder.frame(unit.data(), wanted)
+            self.decoder.frame(unit.data(), wanted).await
         } else {
-            self.decoder.keyframe(unit.data()).map(Some)
+            self.decoder.keyframe(unit.data()).await.map(Some)
         };
         match decoded {
             Ok(picture) => {
                 self.bad = 0;
                 Ok(picture)
             }
+            Err(error) if !error.is_of_the_picture() => Err(undecodable(address, error)),
             Err(error) => {
                 debug!(%error, "A compressed picture could not be decoded.");
                 self.is_primed = false;

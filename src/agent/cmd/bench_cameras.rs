@@ -4,6 +4,7 @@
 //! The cameras are [`broadcast`](crate::capture::broadcast) in this very process; only the time of the threads that film is counted, as the kernel counts
 //! it, with the tamper watch that runs in them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::base::slot::Slot;
 use crate::base::supervise;
 use crate::capture::address::Address;
 use crate::capture::broadcast::{Clip, Program, serve};
+use crate::capture::decoder;
 use crate::capture::rtsp::Rtsp;
 use crate::capture::{Filming, REST_SPACING, film};
 
@@ -61,7 +63,7 @@ pub fn measure(cameras: u32, seconds: u64, scene: &Picture) -> anyhow::Result<Va
         };
         let stopping = stopping.clone();
         // A film of two seconds is a frozen camera to the tamper watch; those of a recording it does not look for.
-        let mut camera = Rtsp::new(address, Origin::Synthetic)?;
+        let mut camera = Rtsp::new(address, Origin::Synthetic, decoder::Program::own())?;
         supervise::thread(THREAD, move || film(&mut camera, &filming, &stopping))?;
     }
     std::thread::sleep(WARM_UP);
@@ -121,32 +123,32 @@ fn phase(seconds: u64, slots: &[Slot]) -> Value {
     })
 }
 
-/// Time that the filming threads of this process have had.
+/// Time that the filming threads of this process and the decoders they started have had.
 fn cpu_seconds() -> f64 {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let ticks: f64 = tasks
-        .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
-        .filter(|stat| stat.contains(&format!("({THREAD})")))
-        .filter_map(|stat| {
-            // After the name in brackets: state is field 3, user and system time are 14 and 15.
-            let fields: Vec<f64> = stat
-                .rsplit(')')
-                .next()?
-                .split_whitespace()
-                .skip(11)
-                .take(2)
-                .filter_map(|field| field.parse().ok())
-                .collect();
-            Some(fields.iter().sum::<f64>())
+        .filter_map(|task| {
+            let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+            let decoders = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let decoders =
+                decoders.split_whitespace().map(|id| ticks_of(&Path::new("/proc").join(id))).sum::<f64>();
+            (name.trim() == THREAD).then(|| ticks_of(&task.path()) + decoders)
         })
         .sum();
     ticks / TICKS
+}
+
+/// After the name in brackets: state is field 3, user and system time are 14 and 15.
+fn ticks_of(folder: &Path) -> f64 {
+    let stat = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    fields.filter_map(|field| field.parse::<f64>().ok()).sum()
 }
 
 /// The scene of the demo that is filmed.
 ///
 /// # Errors
 /// When it is not there.
-pub fn scene(assets: &std::path::Path) -> anyhow::Result<Picture> {
+pub fn scene(assets: &Path) -> anyhow::Result<Picture> {
     Ok(picture::read(&assets.join("ward/empty/cam-1.jpg"))?)
 }

@@ -30,6 +30,7 @@ pub(crate) use crate::base::exit::say;
 use crate::base::exit::{Code, Ending, arguments, code_of};
 use crate::base::files::shipped;
 use crate::base::logging;
+use crate::capture::decoder;
 use crate::vision::eyes::Eyes;
 use crate::vision::manifest::{self, Manifest};
 
@@ -79,6 +80,9 @@ enum Command {
     Eval(eval::Eval),
     /// 性能测试 · measures speed and memory.
     Bench(bench::Bench),
+    /// 视频解码 · decodes H.264 from its input, shut in; the agent starts it for each IP camera.
+    #[command(name = decoder::SUBCOMMAND, hide = true)]
+    DecodeH264,
 }
 
 /// Where the face pack is.
@@ -127,6 +131,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Look(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::DecodeH264 => decoder::serve().map(|()| Code::Fine).map_err(Into::into),
     };
     match outcome {
         Ok(code) => code,

@@ -18,6 +18,7 @@ use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::frame::{Origin, Picture};
 use crate::base::ids::CameraId;
 use crate::capture::address::Address;
+use crate::capture::decoder::Program;
 use crate::capture::rtsp::Rtsp;
 use crate::capture::snapshot::Snapshot;
 use crate::capture::{Attention, Camera as Source, CameraError};
@@ -104,7 +105,7 @@ impl Which {
             Address::new(url, &["rtsp", "http", "https"], None, password).map_err(Ending::config)?;
         let is_rtsp = address.url().scheme() == "rtsp";
         Ok(if is_rtsp {
-            Box::new(Rtsp::new(address, Origin::Live).map_err(Ending::failed)?)
+            Box::new(Rtsp::new(address, Origin::Live, Program::own()).map_err(Ending::failed)?)
         } else {
             Box::new(Snapshot::new(address, Duration::from_secs(1), None).map_err(Ending::failed)?)
         })
