@@ -1,6 +1,7 @@
 //! The one task that owns the domain: `next` waits and changes nothing, `apply` changes and never waits on the world.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -9,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, info, warn};
 
-use crate::agent::config::EvidencePolicy;
 use crate::agent::health::{Health, TURN};
 use crate::agent::update;
 use crate::agent::ward;
@@ -73,7 +73,6 @@ pub struct Decide {
     pub operating: Realised,
     /// The stay in each bed, for the vision thread.
     pub stays: BTreeMap<BedId, StayId>,
-    pub evidence: EvidencePolicy,
     /// Wakes delivery.
     pub written: Arc<Notify>,
     pub heartbeat: Duration,
@@ -190,8 +189,8 @@ impl Decide {
         let mut refused = Vec::new();
         while let Some(effect) = self.domain.poll_effect() {
             match effect {
-                Effect::Look { look, bed, after, until, camera } => {
-                    if !self.ask(look, &bed, after, until) {
+                Effect::Look { look, bed, after, until, camera, keep } => {
+                    if !self.ask(look, &bed, after..until, keep) {
                         warn!(%bed, %camera, "A look was dropped; the vision thread is behind.");
                         self.health.dropped_look();
                         refused.push(NoSighting { look, reason: Reason::NoPicture });
@@ -205,7 +204,6 @@ impl Decide {
                         let _ = tap.try_send(finding.clone());
                     }
                     let crop = keep.and_then(|look| self.crops.remove(&look));
-                    let crop = crop.filter(|_| self.evidence == EvidencePolicy::Exception);
                     commits.push(Commit { at: now, report: Report::Finding(finding), crop, remember });
                 }
             }
@@ -220,10 +218,11 @@ impl Decide {
         Ok(())
     }
 
-    fn ask(&self, look: LookId, bed: &BedId, after: Mono, until: Mono) -> bool {
+    fn ask(&self, look: LookId, bed: &BedId, time: Range<Mono>, keep: bool) -> bool {
         let Some(stay) = self.stays.get(bed) else { return false };
         let (bed, stay, gallery) = (bed.clone(), stay.clone(), self.gallery.clone());
-        self.looks.try_send(Request { look, bed, stay, after, until, gallery }).is_ok()
+        let (after, until) = (time.start, time.end);
+        self.looks.try_send(Request { look, bed, stay, after, until, gallery, keep }).is_ok()
     }
 
     fn keep(&mut self, look: LookId, crop: Private<Vec<u8>>) {

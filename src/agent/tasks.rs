@@ -29,7 +29,7 @@ use anyhow::Context;
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
-use crate::agent::config::{CameraSettings, EvidencePolicy, Mode, Settings, Source};
+use crate::agent::config::{CameraSettings, Mode, Settings, Source};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::{Deliver, SPACING};
 use crate::agent::health::Health;
@@ -130,7 +130,6 @@ pub async fn run(
         gallery,
         operating: site.realised,
         stays: roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect(),
-        evidence: settings.evidence,
         written,
         heartbeat: settings.heartbeat,
         slots,
@@ -210,7 +209,6 @@ fn worker(
         views: views(settings)?,
         slots,
         dark_below: policy.dark_below,
-        keep_crops: settings.evidence == EvidencePolicy::Exception,
         watch: policy.life.as_ref().map(|life| life.watch.max(life.blink_within)),
         watches: BTreeMap::new(),
         clock,

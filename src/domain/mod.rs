@@ -89,8 +89,8 @@ pub enum Input {
 /// Something must be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Take a picture of this bed, later than `after`, and answer before `until`.
-    Look { look: LookId, camera: CameraId, bed: BedId, after: Mono, until: Mono },
+    /// Take a picture of this bed, later than `after`, and answer before `until`; `keep`: its crop may be needed.
+    Look { look: LookId, camera: CameraId, bed: BedId, after: Mono, until: Mono, keep: bool },
     /// Commit this finding, with the crop of look `keep` where there is one, and remember.
     Report { finding: Finding, keep: Option<LookId>, remember: Vec<Memory> },
 }
@@ -409,8 +409,8 @@ impl Domain {
             let Some(step) = self.patrol.step(now, &roster, &tickets, &self.policy) else { break };
             match step {
                 Step::Begin(plan, memory) => self.begin(plan, memory),
-                Step::Look { look, camera, bed, after, until } => {
-                    self.effects.push_back(Effect::Look { look, camera, bed, after, until });
+                Step::Look { look, camera, bed, after, until, keep } => {
+                    self.effects.push_back(Effect::Look { look, camera, bed, after, until, keep });
                 }
                 Step::Conclude(result, keep) => self.conclude(now.wall, result, keep, &roster),
             }

@@ -20,6 +20,9 @@ pub struct Order {
     pub beds: Vec<BedId>,
     /// Answered after this, it is answered too late.
     pub until: Wall,
+    /// Whether a picture of each bed is wanted; it comes where the device's policy is to give it on request.
+    #[serde(default)]
+    pub evidence: bool,
 }
 
 /// The order that a round answers.

@@ -38,7 +38,7 @@ pub struct LookId(pub u64);
 /// The next thing the patrol wants.
 pub enum Step {
     Begin(RoundPlan, RoundMemory),
-    Look { look: LookId, camera: CameraId, bed: BedId, after: Mono, until: Mono },
+    Look { look: LookId, camera: CameraId, bed: BedId, after: Mono, until: Mono, keep: bool },
     Conclude(CheckResult, Option<LookId>),
 }
 
@@ -110,8 +110,9 @@ impl Patrol {
         let beds = memory.beds.into_iter();
         let beds = beds.filter(|bed| last_rounds.get(bed).is_none_or(|last| *last < memory.round));
         let (begun, ahead) = (Vec::new(), beds.collect());
-        let (number, began, ordered) = (memory.round, memory.began, memory.ordered);
-        let round = Round { number, began, until: now.mono + left, begun, ahead, ordered };
+        let (number, began, ordered, evidence) =
+            (memory.round, memory.began, memory.ordered, memory.evidence);
+        let round = Round { number, began, until: now.mono + left, begun, ahead, ordered, evidence };
         match self.round.take() {
             None => self.round = Some(round),
             Some(other) if ordered => (self.round, self.aside) = (Some(round), Some(other)),
@@ -258,7 +259,7 @@ impl Patrol {
         let spared = spared.into_iter().map(|(stay, tickets)| Spared { bed: stay.bed.clone(), tickets });
         let until = now.wall.plus(policy.check_within);
         let plan = self.plan(now, seed, drawn, until);
-        self.announce(now, RoundPlan { spared: spared.collect(), slot: Some(slot), ..plan })
+        self.announce(now, RoundPlan { spared: spared.collect(), slot: Some(slot), ..plan }, false)
     }
 
     fn begin_order(&mut self, now: Now, order: &Order, roster: &Roster, policy: &Policy) -> Step {
@@ -267,7 +268,7 @@ impl Patrol {
         let seed = self.next_seed;
         let until = Wall(now.wall.plus(policy.check_within).0.min(order.until.0.max(now.wall.0)));
         let plan = self.plan(now, seed, drawn, until);
-        self.announce(now, RoundPlan { order: Some(order.as_ordered()), ..plan })
+        self.announce(now, RoundPlan { order: Some(order.as_ordered()), ..plan }, order.evidence)
     }
 
     fn plan(&mut self, now: Now, seed: Seed, mut drawn: Vec<(&Stay, u16)>, until: Wall) -> RoundPlan {
@@ -289,7 +290,7 @@ impl Patrol {
         RoundPlan { round, began: now.wall, until, next_by, due, spared, slot, order, revealed }
     }
 
-    fn announce(&mut self, now: Now, plan: RoundPlan) -> Step {
+    fn announce(&mut self, now: Now, plan: RoundPlan, evidence: bool) -> Step {
         let beds: Vec<BedId> = plan.due.iter().map(|check| check.bed.clone()).collect();
         self.round = Some(Round {
             number: plan.round,
@@ -298,6 +299,7 @@ impl Patrol {
             begun: Vec::new(),
             ahead: beds.iter().cloned().collect(),
             ordered: plan.order.is_some(),
+            evidence,
         });
         let memory = RoundMemory {
             round: plan.round,
@@ -305,6 +307,7 @@ impl Patrol {
             until: plan.until,
             beds,
             ordered: plan.order.is_some(),
+            evidence,
             spared: self.spared.clone(),
             begins: self.begins.clone(),
         };
@@ -336,7 +339,8 @@ impl Patrol {
         let verdict = verdict.accounted_for(&stay.away, round.began, policy);
         let deciding = open.deciding(&verdict);
         let is_fine = matches!(verdict, Verdict::Verified | Verdict::Excused { .. });
-        let keep = deciding.as_ref().map(|deciding| deciding.look).filter(|_| !is_fine);
+        let keep = deciding.as_ref().map(|deciding| deciding.look);
+        let keep = keep.filter(|_| policy.evidence.goes(round.evidence, is_fine));
         let result = CheckResult {
             round: round.number,
             bed: open.bed.clone(),
@@ -373,6 +377,7 @@ impl Patrol {
         self.next_look_id += 1;
         let until = now.mono + policy.look_timeout;
         open.waiting = Some((look, until));
-        Some(Step::Look { look, camera, bed: open.bed.clone(), after: now.mono, until })
+        let keep = policy.evidence.may_need(round.evidence);
+        Some(Step::Look { look, camera, bed: open.bed.clone(), after: now.mono, until, keep })
     }
 }

@@ -10,6 +10,8 @@ use crate::domain::liveness::LifeRule;
 /// Everything the domain's judgement depends on. Digested into each statement, so that a change shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
+    /// Which pictures may leave the device.
+    pub evidence: Evidence,
     /// Mean time between rounds.
     pub round_every: Duration,
     /// How far a round may move within its slot, 0..=0.9 of `round_every`: the ward cannot predict it.
@@ -50,6 +52,38 @@ pub struct Policy {
     pub dark_below: f32,
     /// Share of a zone (0..=1) that must differ from the empty bed to count as a body.
     pub body_above: f32,
+}
+
+/// Whether a crop of the bed may leave the device, sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    #[default]
+    None,
+    /// With what a check found wrong.
+    Exception,
+    /// With each check that a spot check of the platform wants a picture of, and no other.
+    OnRequest,
+}
+
+impl Evidence {
+    pub fn name(self) -> &'static str {
+        match self {
+            Evidence::None => "none",
+            Evidence::Exception => "exception",
+            Evidence::OnRequest => "on_request",
+        }
+    }
+
+    /// Whether the picture of a look may be needed; it is not even cut out otherwise.
+    pub fn may_need(self, is_wanted: bool) -> bool {
+        self == Evidence::Exception || (self == Evidence::OnRequest && is_wanted)
+    }
+
+    /// Whether the picture goes with its check.
+    pub fn goes(self, is_wanted: bool, is_fine: bool) -> bool {
+        self.may_need(is_wanted) && (self == Evidence::OnRequest || !is_fine)
+    }
 }
 
 /// A time of every day, in minutes after midnight in China (UTC+8 all year); `to` before `from` is the next morning.
@@ -143,6 +177,7 @@ impl Policy {
     /// A ward's usual day: a round every four hours, three absent rounds at least three hours apart.
     pub fn ordinary(face: FaceRule) -> Policy {
         Policy {
+            evidence: Evidence::None,
             round_every: Duration::from_secs(4 * 3600),
             round_jitter: 0.5,
             windows: Vec::new(),

@@ -76,6 +76,9 @@ pub struct RoundMemory {
     pub beds: Vec<BedId>,
     #[serde(default)]
     pub ordered: bool,
+    /// Whether the order wants pictures.
+    #[serde(default)]
+    pub evidence: bool,
     /// How many rounds in a row spared each bed.
     #[serde(default)]
     pub spared: BTreeMap<BedId, u16>,
@@ -112,6 +115,7 @@ pub(super) struct Round {
     /// Beds not looked at yet, in the drawn order.
     pub(super) ahead: VecDeque<BedId>,
     pub(super) ordered: bool,
+    pub(super) evidence: bool,
 }
 
 impl Round {

@@ -16,8 +16,16 @@ use crate::platform::db::Transaction;
 pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) -> rusqlite::Result<()> {
     let beds: Vec<&str> = order.beds.iter().map(BedId::as_str).collect();
     tx.execute(
-        "INSERT INTO spot_check VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, 0)",
-        params![order.id, device.as_str(), order.nonce, beds.join("\n"), now.0, order.until.0],
+        "INSERT INTO spot_check VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 0)",
+        params![
+            order.id,
+            device.as_str(),
+            order.nonce,
+            beds.join("\n"),
+            now.0,
+            order.until.0,
+            order.evidence
+        ],
     )?;
     Ok(())
 }
@@ -26,13 +34,14 @@ pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) 
 pub fn open(tx: &Transaction<'_>, device: &DeviceId, now: Wall) -> rusqlite::Result<Vec<Order>> {
     let most = i64::try_from(MOST_WAITING).unwrap_or(i64::MAX);
     tx.prepare_cached(
-        "SELECT id, nonce, beds, until_ms FROM spot_check
+        "SELECT id, nonce, beds, until_ms, evidence FROM spot_check
          WHERE device = ?1 AND answered_ms IS NULL AND until_ms > ?2 ORDER BY issued_ms, id LIMIT ?3",
     )?
     .query_map(params![device.as_str(), now.0, most], |row| {
         let beds: String = row.get(2)?;
         let beds = beds.lines().filter_map(|bed| BedId::new(bed).ok()).collect();
-        Ok(Order { id: row.get(0)?, nonce: row.get(1)?, beds, until: Wall(row.get(3)?) })
+        let (id, nonce, until, evidence) = (row.get(0)?, row.get(1)?, Wall(row.get(3)?), row.get(4)?);
+        Ok(Order { id, nonce, beds, until, evidence })
     })?
     .collect()
 }
@@ -88,6 +97,7 @@ mod tests {
             nonce: format!("n-{id}"),
             beds: vec![BedId::new("12").unwrap()],
             until: Wall(until),
+            evidence: id == "b",
         };
         db.write(|tx| {
             crate::platform::devices::enter(tx, &device)?;

@@ -52,6 +52,8 @@ pub struct Request {
     pub until: Mono,
     /// Who is enrolled now.
     pub gallery: Arc<Gallery>,
+    /// Whether its crop may be needed.
+    pub keep: bool,
 }
 
 /// What came of it.
@@ -59,7 +61,7 @@ pub struct Request {
 pub enum Answer {
     Seen {
         sighting: Sighting,
-        /// JPEG of the bed's zone, only where evidence may be kept.
+        /// JPEG of the bed's zone, only where it may be needed.
         crop: Option<Private<Vec<u8>>>,
     },
     NotSeen(NoSighting),
@@ -71,7 +73,6 @@ pub struct Worker {
     pub views: BTreeMap<BedId, View>,
     pub slots: BTreeMap<CameraId, Slot>,
     pub dark_below: f32,
-    pub keep_crops: bool,
     /// How long a bed is watched for signs of life; `None` where liveness is off.
     pub watch: Option<Duration>,
     pub watches: BTreeMap<BedId, Watch>,
@@ -119,7 +120,7 @@ impl Worker {
         match self.examine(request, &view, &frame, &zone) {
             Ok(sighting) => {
                 debug!(bed = %request.bed, scene = ?sighting.scene, life = ?sighting.life, "Looked.");
-                let crop = self.keep_crops.then(|| crop(&zone)).flatten();
+                let crop = request.keep.then(|| crop(&zone)).flatten();
                 Answer::Seen { sighting, crop }
             }
             Err(error) => {

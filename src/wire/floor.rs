@@ -16,6 +16,8 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::domain::policy::Evidence;
+
 /// Why a policy is not understood. A policy with an unknown demand is refused: it would be a demand nobody keeps.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFloor {
@@ -42,23 +44,6 @@ impl LeastMode {
             LeastMode::Demo => "demo",
             LeastMode::Pilot => "pilot",
             LeastMode::Production => "production",
-        }
-    }
-}
-
-/// Whether crops of exceptions must go to the platform, or no picture may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    None,
-    Exception,
-}
-
-impl Evidence {
-    pub fn name(self) -> &'static str {
-        match self {
-            Evidence::None => "none",
-            Evidence::Exception => "exception",
         }
     }
 }

@@ -21,7 +21,7 @@
 //! platform -5m                            a receipt says that the platform's clock is so far off ours, or `platform agrees`
 //! disk full                               the journal has used up its share, or `disk free`
 //! camera covered                          what keeps the camera from showing the ward, or `camera fine`
-//! order 04 within 10m                     the platform orders a spot check (`order all within 10m`)
+//! order 04 within 10m                     the platform orders a spot check (`order all within 10m [with pictures]`)
 //! run 9h                                  time passes, deadlines are kept, looks are answered
 //! begin                                   time passes until a round begins
 //! restart                                 the agent dies and comes back with what it remembered
@@ -33,10 +33,11 @@
 //! expect no exception 04                  nothing open or ended
 //! expect irregular two_in_bed raised      the last move of that irregularity, or `none`
 //! expect order answered                   the last round answered an order
+//! expect pictures 04 1                    how many of its checks went with a picture
 //! expect spared 3                         how many beds the last round spared
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bedcheck::base::clock::{Mono, Now, Wall};
@@ -48,6 +49,7 @@ use bedcheck::domain::facts::{Change, Excuse, Fact, Person, What, fold};
 use bedcheck::domain::irregular::IrregularityChange;
 use bedcheck::domain::liveness::{BodyLife, Cooperation, FaceLife, Life};
 use bedcheck::domain::order::Order;
+use bedcheck::domain::patrol::LookId;
 use bedcheck::domain::policy::{FaceRule, Policy, Window};
 use bedcheck::domain::roster::Roster;
 use bedcheck::domain::round::RoundPlan;
@@ -68,6 +70,9 @@ pub struct Story {
     pub said: Vec<Finding>,
     pub checks: Vec<CheckResult>,
     pub changes: Vec<ExceptionChange>,
+    /// Looks whose pictures may be needed, and beds whose check took one along.
+    kept: BTreeSet<LookId>,
+    pictures: Vec<BedId>,
     irregular: Vec<IrregularityChange>,
     last_plan: Option<RoundPlan>,
     orders: usize,
@@ -102,6 +107,10 @@ fn person(stay: &str) -> Person {
     Person { psn_no: Private::new(format!("P-{stay}")), psn_name: Private::new("张三".to_owned()) }
 }
 
+fn counted(found: usize, wanted: &str) -> Result<(), String> {
+    (found.to_string() == wanted).then_some(()).ok_or_else(|| format!("found {found}"))
+}
+
 fn name_of(moved: Move) -> &'static str {
     match moved {
         Move::Raised => "raised",
@@ -125,6 +134,8 @@ impl Story {
             said: Vec::new(),
             checks: Vec::new(),
             changes: Vec::new(),
+            kept: BTreeSet::new(),
+            pictures: Vec::new(),
             irregular: Vec::new(),
             last_plan: None,
             orders: 0,
@@ -150,15 +161,15 @@ impl Story {
             }
             ["disk", is_full] => self.feed(Input::Store { is_full: *is_full == "full" }),
             ["camera", tamper] => {
-                let camera = CameraId::new("cam").unwrap();
                 self.tamper = (*tamper != "fine").then(|| serde_json::from_value((*tamper).into()).unwrap());
-                self.feed(Input::Camera { camera, tamper: self.tamper });
+                self.feed(Input::Camera { camera: CameraId::new("cam").unwrap(), tamper: self.tamper });
             }
-            ["order", id, "within", time] => {
+            ["order", id, "within", time, pictures @ ..] => {
                 self.orders += 1;
                 let beds = if *id == "all" { Vec::new() } else { vec![bed(id)] };
                 let (id, nonce) = (format!("order-{}", self.orders), "n".to_owned());
-                let order = Order { id, nonce, beds, until: self.now.wall.plus(duration(time)) };
+                let evidence = pictures == ["with", "pictures"];
+                let order = Order { id, nonce, beds, until: self.now.wall.plus(duration(time)), evidence };
                 // It rides with every receipt, so it comes more than once.
                 self.feed(Input::Order(order.clone()));
                 self.feed(Input::Order(order));
@@ -217,6 +228,7 @@ impl Story {
     fn set(&mut self, setting: &str) {
         let (key, value) = setting.split_once('=').unwrap();
         match key {
+            "evidence" => self.policy.evidence = serde_json::from_value(value.into()).unwrap(),
             "every" => self.policy.round_every = duration(value),
             "check_within" => self.policy.check_within = duration(value),
             "absent_rounds" => self.policy.absent_rounds = value.parse().unwrap(),
@@ -310,8 +322,15 @@ impl Story {
         let mut answers = Vec::new();
         while let Some(effect) = self.domain.as_mut().unwrap().poll_effect() {
             match effect {
-                Effect::Look { look, bed, .. } => answers.push(self.answer(look, &bed)),
-                Effect::Report { finding, remember, .. } => {
+                Effect::Look { look, bed, keep, .. } => {
+                    self.kept.extend(keep.then_some(look));
+                    answers.push(self.answer(look, &bed));
+                }
+                Effect::Report { finding, remember, keep } => {
+                    assert!(keep.is_none_or(|look| self.kept.contains(&look)), "its picture was not kept");
+                    if let (Finding::Checked(result), Some(_)) = (&finding, keep) {
+                        self.pictures.push(result.bed.clone());
+                    }
                     for memory in remember {
                         // What is remembered must survive its own format.
                         let text = serde_json::to_string(&memory).unwrap();
@@ -337,7 +356,7 @@ impl Story {
         }
     }
 
-    fn answer(&self, look: bedcheck::domain::patrol::LookId, bed: &BedId) -> Option<Input> {
+    fn answer(&self, look: LookId, bed: &BedId) -> Option<Input> {
         let good = FaceQuality {
             score: 0.9,
             width_px: 120.0,
@@ -450,8 +469,10 @@ impl Story {
                 if reasons.contains(&format!("{reason:?}")) { Ok(()) } else { wrong(reasons.join(", ")) }
             }
             ["checks", id, count] => {
-                let found = self.checks.iter().filter(|check| check.bed == bed(id)).count();
-                if found.to_string() == *count { Ok(()) } else { wrong(found.to_string()) }
+                counted(self.checks.iter().filter(|check| check.bed == bed(id)).count(), count)
+            }
+            ["pictures", id, count] => {
+                counted(self.pictures.iter().filter(|of| **of == bed(id)).count(), count)
             }
             ["no", "exception", id] => match self.changes.iter().find(|change| change.bed == bed(id)) {
                 Some(change) => wrong(format!("{} {:?}", change.kind.name(), change.moved)),
@@ -472,10 +493,7 @@ impl Story {
                 Some(plan) if plan.order.is_some() => Ok(()),
                 _ => wrong("an ordinary round".to_owned()),
             },
-            ["spared", count] => {
-                let found = self.last_plan.as_ref().map_or(0, |plan| plan.spared.len());
-                if found.to_string() == *count { Ok(()) } else { wrong(found.to_string()) }
-            }
+            ["spared", count] => counted(self.last_plan.as_ref().map_or(0, |plan| plan.spared.len()), count),
             _ => Err("this expectation is not understood".into()),
         }
     }

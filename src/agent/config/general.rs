@@ -52,8 +52,13 @@ pub const EVIDENCE: Key = key(
             "异常时附床位截图，加密给平台",
             "a crop of the bed, sealed to the platform, goes with an exception",
         ),
+        (
+            "on_request",
+            "仅当平台抽查要求图像时附床位截图，加密给平台",
+            "a crop of the bed, sealed to the platform, goes with what a spot check of the platform wants pictures of",
+        ),
     ]),
     Need::Default("none"),
-    "异常时是否上传证据图像",
+    "是否上传证据图像",
     "whether pictures may leave the device",
 );

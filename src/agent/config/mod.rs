@@ -53,7 +53,7 @@ use crate::agent::update::{self as bundles, Active};
 use crate::agent::ward_thread::Files;
 use crate::base::files::{FileError, read_at_most, sha256_hex};
 use crate::base::ids::{BedId, CameraId, WardId};
-use crate::domain::policy::{FaceRule, Policy};
+use crate::domain::policy::{Evidence, FaceRule, Policy};
 use crate::store::keys::KeyStore;
 
 /// Why a configuration is refused: all reasons at once.
@@ -86,22 +86,13 @@ impl Mode {
     }
 }
 
-/// Whether crops may leave the device, sealed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EvidencePolicy {
-    #[default]
-    None,
-    Exception,
-}
-
 /// Everything the agent needs, checked. The thresholds join in [`Settings::policy`] from the pack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub mode: Mode,
     pub state: PathBuf,
     pub models: Option<PathBuf>,
-    pub evidence: EvidencePolicy,
+    pub evidence: Evidence,
     /// The journal's share of the disk.
     pub outbox_bytes: u64,
     pub ward: WardId,
@@ -264,7 +255,7 @@ fn has_a_source(tree: &Table, found: &mut Complaints) {
 impl Settings {
     /// The whole policy, with the pack's operating point and what the signed policy raises.
     pub fn policy(&self, face: FaceRule) -> Policy {
-        let mut policy = Policy { face, ..self.patrol.clone() };
+        let mut policy = Policy { face, evidence: self.evidence, ..self.patrol.clone() };
         if let Some(bundle) = &self.bundle {
             floor::raise(&bundle.floor, &mut policy);
         }

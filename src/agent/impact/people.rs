@@ -1,8 +1,8 @@
 //! What is kept of whom, how long, who receives it, and what people can ask for.
 
-use crate::agent::config::EvidencePolicy;
 use crate::agent::impact::document::{Block, Chapter, open};
 use crate::agent::impact::{FILING, Live};
+use crate::domain::policy::Evidence;
 use crate::wire::privacy::Why;
 
 fn row(cells: &[&str]) -> Vec<String> {
@@ -12,17 +12,21 @@ fn row(cells: &[&str]) -> Vec<String> {
 pub fn kept(live: &Live) -> Chapter {
     let state = live.settings.state.display().to_string();
     let megabytes = live.settings.outbox_bytes / 1024 / 1024;
-    let evidence = match live.settings.evidence {
-        EvidencePolicy::None => row(&["异常截图", "不采集、不上传（evidence = \"none\"）", "无", "不保存"]),
-        EvidencePolicy::Exception => row(&[
-            "异常截图",
-            "异常时的床位截图（evidence = \"exception\"）",
+    let crops = |which: &str| {
+        row(&[
+            "床位截图",
+            which,
             "以平台公钥加密（HPKE），本机不能打开",
             &format!(
                 "平台确认后至多 7 天（本机记录共占 {megabytes} MiB，满时先删）；平台端期限：{}",
                 open("医保部门")
             ),
-        ]),
+        ])
+    };
+    let evidence = match live.settings.evidence {
+        Evidence::None => row(&["异常截图", "不采集、不上传（evidence = \"none\"）", "无", "不保存"]),
+        Evidence::Exception => crops("异常时的床位截图（evidence = \"exception\"）"),
+        Evidence::OnRequest => crops("仅平台抽查要求图像的床位截图（evidence = \"on_request\"）"),
     };
     let rows = vec![
         row(&[
@@ -88,9 +92,12 @@ pub fn receivers(live: &Live) -> Chapter {
         |(url, device)| format!("监管平台 {url}，设备 {device}，双向 TLS 1.3"),
     );
     let what = match settings.evidence {
-        EvidencePolicy::None => "核查结论、床号、住院号、只留姓的姓名、存储人脸的数量；不含人脸图像和模板",
-        EvidencePolicy::Exception => {
+        Evidence::None => "核查结论、床号、住院号、只留姓的姓名、存储人脸的数量；不含人脸图像和模板",
+        Evidence::Exception => {
             "核查结论、床号、住院号、只留姓的姓名、存储人脸的数量；异常时另有加密的床位截图；不含模板"
+        }
+        Evidence::OnRequest => {
+            "核查结论、床号、住院号、只留姓的姓名、存储人脸的数量；平台抽查要求时另有加密的床位截图；不含模板"
         }
     };
     let mut rows = vec![vec![platform, what.to_owned(), "对外提供".to_owned()]];

@@ -1,9 +1,10 @@
 //! How all of it is protected, how often it errs, and what risk is left.
 
-use crate::agent::config::{EvidencePolicy, Source};
+use crate::agent::config::Source;
 use crate::agent::doctor::Grade;
 use crate::agent::impact::Live;
 use crate::agent::impact::document::{Block, Chapter, open};
+use crate::domain::policy::Evidence;
 use crate::vision::manifest::{Grade as PackGrade, Manifest, Metric};
 
 pub fn measures(live: &Live) -> Chapter {
@@ -82,8 +83,8 @@ pub fn risks(live: &Live) -> Chapter {
         risk("人脸模型为试用级，对部分人群误识率偏高", "结论仅供线索，人工复核；换用正式级模型");
     }
     risk("活体判断可被动态面具等手段绕过；该项未经检测认证", "与多轮随机时刻核查并用，人工复核");
-    if live.settings.evidence == EvidencePolicy::Exception {
-        risk("异常截图离开本机，可能摄入床旁他人", "加密、双人开启、留痕；床位区域画得尽量小");
+    if live.settings.evidence != Evidence::None {
+        risk("床位截图离开本机，可能摄入床旁他人", "加密、双人开启、留痕；床位区域画得尽量小");
     }
     let is_plain = live.settings.cameras.iter().any(|camera| matches!(camera.source, Source::Rtsp { .. }));
     if is_plain {

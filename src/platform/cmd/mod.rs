@@ -70,6 +70,9 @@ enum Command {
         /// How soon it must be carried out.
         #[arg(long, default_value = "10m", value_parser = duration)]
         within: Duration,
+        /// Wants a picture of each bed; a device gives it with `evidence = "on_request"` only.
+        #[arg(long)]
+        evidence: bool,
     },
     /// Take the file that `bedcheck outbox export` wrote in a hospital without network.
     Ingest {
@@ -157,7 +160,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Device(command) => command.run(now),
         Command::Person(command) => people::person(command, now),
         Command::Evidence(command) => people::evidence(command),
-        Command::Order { dir, device, beds, within } => order(&dir, device, &beds, now.plus(within), now),
+        Command::Order { dir, device, beds, within, evidence } => {
+            order(&dir, device, &beds, now, (now.plus(within), evidence))
+        }
         Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
         Command::Head { dir } => head(&dir, now),
@@ -175,14 +180,20 @@ fn init(dir: &Path, hosts: &[String], now: Wall) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn order(dir: &Path, device: String, beds: &[String], until: Wall, now: Wall) -> anyhow::Result<()> {
+fn order(
+    dir: &Path,
+    device: String,
+    beds: &[String],
+    now: Wall,
+    (until, evidence): (Wall, bool),
+) -> anyhow::Result<()> {
     let device = DeviceId::new(device).map_err(Ending::usage)?;
     let beds: Result<Vec<BedId>, _> = beds.iter().map(|bed| BedId::new(bed.clone())).collect();
     let mut chance = [0; 24];
     getrandom::fill(&mut chance)
         .map_err(|error| anyhow::anyhow!("no random numbers for the nonce: {error}"))?;
     let (id, nonce) = (hex::encode(&chance[..8]), hex::encode(&chance[8..]));
-    let order = Order { id, nonce, beds: beds.map_err(Ending::usage)?, until };
+    let order = Order { id, nonce, beds: beds.map_err(Ending::usage)?, until, evidence };
     let db = serve::open_database(dir).map_err(serve_ending)?;
     let known = db.write(|tx| {
         let is_known = devices::find(tx, &device)?.is_some_and(|known| !known.revoked);

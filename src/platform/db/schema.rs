@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 6, tables: TABLES, page_bytes: 4096 };
+pub const SCHEMA: Schema = Schema { version: 7, tables: TABLES, page_bytes: 4096 };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -195,6 +195,7 @@ CREATE TABLE spot_check (
     beds        TEXT    NOT NULL,       -- one a line; none is the whole ward
     issued_ms   INTEGER NOT NULL,
     until_ms    INTEGER NOT NULL,
+    evidence    INTEGER NOT NULL,       -- pictures are wanted
     answered_ms INTEGER,
     missed      INTEGER NOT NULL
 ) STRICT;

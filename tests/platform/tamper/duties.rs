@@ -67,7 +67,13 @@ async fn said(device: &Device, commits: Vec<Commit>) {
 
 fn order(id: &str) -> Order {
     let beds = vec![BedId::new("04").unwrap()];
-    Order { id: id.to_owned(), nonce: "true".to_owned(), beds, until: NOW.plus(Duration::from_secs(600)) }
+    Order {
+        id: id.to_owned(),
+        nonce: "true".to_owned(),
+        beds,
+        until: NOW.plus(Duration::from_secs(600)),
+        evidence: false,
+    }
 }
 
 #[tokio::test]
