@@ -36,9 +36,18 @@ fn a_good_terminal_works_and_says_what_somebody_should_look_at() {
     let (code, lines) = examine(&terminal, &["--png", "pictures"]);
     let grade =
         |what: &str| lines.get(what).unwrap_or_else(|| panic!("no {what}: {lines:?}"))["grade"].clone();
-    for good in
-        ["configuration", "library", "camera.cam-1", "beds", "disk", "certificate", "roster", "hl7", "outbox"]
-    {
+    for good in [
+        "configuration",
+        "board",
+        "library",
+        "camera.cam-1",
+        "beds",
+        "disk",
+        "certificate",
+        "roster",
+        "hl7",
+        "outbox",
+    ] {
         assert_eq!(grade(good), "good", "{:?}", lines[good]);
     }
     // The pack is a pilot, nobody is enrolled, and nobody answers at the platform's address.

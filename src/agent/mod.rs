@@ -10,6 +10,7 @@
 //! `reload` starts all of it again when the configuration changes; `health` shows it to people and to systemd; `update`
 //! takes signed models, policy and calibration.
 
+pub mod board;
 pub mod calibrate;
 pub mod cmd;
 pub mod config;

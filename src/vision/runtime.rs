@@ -27,6 +27,19 @@ pub enum RuntimeError {
     Unusable { path: PathBuf, cause: String },
 }
 
+/// Threads that one net takes; said once, before the first net is loaded.
+static THREADS: OnceLock<usize> = OnceLock::new();
+
+/// Says how many threads a net takes from now on; the first word counts.
+pub fn take_threads(count: usize) {
+    THREADS.get_or_init(|| count.max(1));
+}
+
+/// One, unless [`take_threads`] said otherwise: what is measured in the README.
+pub fn threads() -> usize {
+    THREADS.get().copied().unwrap_or(1)
+}
+
 /// The loaded library and where it came from.
 pub struct Runtime {
     pub environment: Environment,

@@ -145,12 +145,12 @@ impl Net {
 
 fn build(environment: &ort::environment::Environment, bytes: &[u8]) -> Result<Session, String> {
     let text = |error: ort::Error| error.to_string();
-    // From memory: external data cannot be reached from there. Threads are ours: one look at a time.
+    // From memory: external data cannot be reached from there. One look at a time, so one pool is enough.
     Session::builder(environment)
         .map_err(text)?
         .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(|error| error.to_string())?
-        .with_intra_threads(1)
+        .with_intra_threads(runtime::threads())
         .map_err(|error| error.to_string())?
         .with_inter_threads(1)
         .map_err(|error| error.to_string())?

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tracing::info;
 
+use crate::agent::board::Board;
 use crate::agent::cmd::config::Which;
 use crate::agent::cmd::zones::serve_page;
 use crate::agent::cmd::{interrupted, say, tokio};
@@ -18,6 +19,7 @@ use crate::base::exit::{Code, Ending};
 use crate::base::supervise::{self, Stopping};
 use crate::hospital::roster_file;
 use crate::net::server;
+use crate::vision::runtime;
 
 #[derive(clap::Args)]
 pub struct Run {
@@ -33,6 +35,10 @@ impl Run {
             probation::begin(state).map_err(Ending::config)?;
         }
         let settings = self.which.read().map_err(Ending::config)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let board = Board::here();
+        runtime::take_threads(board.threads_of(cores));
+        info!(board = board.board, cores, threads = runtime::threads(), "The board is known.");
         tokio()?.block_on(async { Agent::new(self.which, settings)?.run().await })?;
         if let Some(state) = &state {
             probation::ended_well(state);

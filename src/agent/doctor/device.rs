@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::agent::board::Board;
 use crate::agent::config::Settings;
 use crate::agent::doctor::{Line, existing};
 use crate::agent::{identity, tasks};
@@ -26,6 +27,32 @@ const VERY_LOW: u64 = 100 * 1024 * 1024;
 pub const DAYS_TO_WARN: i64 = 10;
 /// The agent asks every hour once its certificate is due; a day later something is in its way.
 const OVERDUE: Duration = Duration::from_secs(24 * 3600);
+
+/// The board, what a net may take of it, and how hot it is.
+pub fn board() -> Line {
+    let board = Board::here();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let heat = board.heat();
+    let degrees = heat.map_or("温度未知 no thermometer".to_owned(), |heat| format!("{heat:.0} °C"));
+    let mut found =
+        format!("{}：{cores} 核 cores，推理线程 threads {}，{degrees}", board.title, board.threads_of(cores));
+    let has_watchdog = Path::new(&board.watchdog).exists();
+    let watchdog = if has_watchdog { board.watchdog.as_str() } else { "无 none" };
+    found = format!("{found}，硬件看门狗 watchdog {watchdog}");
+    for more in [&board.cameras, &board.notes].into_iter().filter(|more| !more.is_empty()) {
+        found = format!("{found}\n{more}");
+    }
+    let line = Line::good("board", ("主板", "board"), found);
+    if heat.is_some_and(|heat| heat >= board.thermal.rest_c) {
+        line.bad("过热：检查通风、积灰和环境温度 · too hot: look at ventilation, dust and the room")
+    } else if heat.is_some_and(|heat| heat >= board.thermal.ease_c) {
+        line.attention("偏热，内核可能降频 · warm: the kernel may slow it down")
+    } else if board.cores > cores && board.board != "generic" {
+        line.attention("有处理器核心被关闭 · some of its cores are switched off")
+    } else {
+        line
+    }
+}
 
 pub fn library() -> Line {
     let title = ("推理库", "ONNX Runtime");

@@ -80,6 +80,7 @@ pub struct Examination {
 pub async fn examine(config: &Path, above: &Above, now: Now) -> Examination {
     let mut lines = Vec::new();
     let settings = configuration(config, above, &mut lines);
+    lines.push(device::board());
     lines.push(device::library());
     let Some(settings) = settings else {
         return Examination { lines, snapshots: Vec::new() };
