@@ -212,8 +212,9 @@ fn init_writes_a_commented_file_from_answers_or_questions_and_never_overwrites()
     assert!(said(&again).contains("不会覆盖"), "{}", said(&again));
     assert_eq!(fs::read_to_string(at.join("config.toml")).unwrap(), text);
 
-    // Mode wrong once, then Enter for the usual; a camera without a picture of the empty ward; no second one.
-    fs::write(at.join("typed"), "试用\n\n\n\n3A\n\n\n\n\ncam-1\nrecordings/cam-1\n\n\n").unwrap();
+    // Mode wrong once, then Enter for the usual; the source wrong once; a camera without a picture of the empty ward; no second one.
+    fs::write(at.join("typed"), "试用\n\n\n\n3A\n\n\n\n\ncam-1\n录\nrecorded\nrecordings/cam-1\n\n\n\n")
+        .unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bedcheck"))
         .args(["config", "init", "--config", "asked.toml"])
         .current_dir(at)

@@ -105,3 +105,26 @@ fn people_read_it_in_chinese_first() {
     // No picture where nobody sees it, no colour codes in a file, and no name of a patient.
     assert!(!said.contains('\u{1b}') && !said.contains("张三"), "{said}");
 }
+
+#[test]
+fn the_bundle_for_a_supporter_holds_findings_and_configuration_and_nobody() {
+    let terminal = Terminal::new();
+    let (_, _) = examine(&terminal, &["--bundle", "bundle.zip"]);
+    let file = fs::File::open(terminal.folder.path().join("bundle.zip")).unwrap();
+    let mut bundle = zip::ZipArchive::new(file).unwrap();
+    let names: Vec<String> = bundle.file_names().map(|name| name.unwrap().into_owned()).collect();
+    for wanted in ["doctor.json", "machine.json", "config.toml", "log.txt"] {
+        assert!(names.iter().any(|name| name == wanted), "{names:?}");
+    }
+    let roster = fs::read_to_string(terminal.folder.path().join("roster.csv")).unwrap();
+    let people: Vec<&str> =
+        roster.lines().skip(1).flat_map(|line| line.split(',')).filter(|cell| cell.len() > 2).collect();
+    assert!(!people.is_empty());
+    for name in names {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut bundle.by_name(&name).unwrap(), &mut text).unwrap();
+        for cell in &people {
+            assert!(!text.contains(cell), "{cell} in {name}");
+        }
+    }
+}

@@ -72,8 +72,7 @@ impl Device {
         match self.command {
             DeviceCommand::Enrol { state, token, token_file, serial } => {
                 let token = line(token, token_file.as_deref())?;
-                let token = Token::parse(&token).map_err(Ending::usage)?;
-                enrol(&state, &token, serial.or_else(serial_of_this_machine))?;
+                join(&state, &token, serial)?;
             }
             DeviceCommand::Request { state, device, ward, out } => {
                 let request = identity::request(&state, &device, &ward).map_err(Ending::config)?;
@@ -92,8 +91,14 @@ impl Device {
     }
 }
 
+/// Joins the platform that made this token.
+pub(super) fn join(state: &Path, token: &str, serial: Option<String>) -> anyhow::Result<()> {
+    let token = Token::parse(token).map_err(Ending::usage)?;
+    enrol(state, &token, serial.or_else(serial_of_this_machine))
+}
+
 /// The token from wherever it is; a person at a terminal is asked for it.
-fn line(token: Option<String>, file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
+pub(super) fn line(token: Option<String>, file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
     if let Some(token) = token {
         return Ok(Zeroizing::new(token));
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::agent::cmd::config::Which;
-use crate::agent::cmd::{say, say_json, tokio};
+use crate::agent::cmd::{say, say_json, support, tokio};
 use crate::agent::doctor::{Examination, Grade, Line, Snapshot, examine};
 use crate::base::clock::Clock;
 use crate::base::exit::{Code, Ending};
@@ -25,12 +25,20 @@ pub struct Doctor {
     /// Saves one picture of each camera here, owner-only; everything outside the bed zones is dark.
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
+    /// Writes a file (.zip) for whoever helps from afar: findings, log and configuration, nobody's data.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
 }
 
 /// Width of a picture in the terminal, in characters.
 const COLUMNS: u32 = 64;
 
 impl Doctor {
+    /// Of this configuration, with pictures into that folder.
+    pub fn at(which: Which, png: Option<PathBuf>) -> Doctor {
+        Doctor { which, json: false, png, bundle: None }
+    }
+
     pub fn run(self) -> anyhow::Result<Code> {
         let now = Clock::system().now();
         let found = tokio()?.block_on(examine(&self.which.config, &self.which.above(), now));
@@ -38,6 +46,9 @@ impl Doctor {
             save(folder, &found.snapshots)?;
         }
         let worst = found.lines.iter().map(|line| line.grade).max().unwrap_or(Grade::Good);
+        if let Some(bundle) = &self.bundle {
+            support::write(bundle, &self.which.config, &as_json(&found, worst), now)?;
+        }
         if self.json {
             say_json(&as_json(&found, worst))?;
         } else {

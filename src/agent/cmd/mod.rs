@@ -16,6 +16,8 @@ mod outbox;
 mod privacy;
 mod roster;
 mod run;
+mod setup;
+mod support;
 mod update;
 mod verify;
 mod zones;
@@ -44,6 +46,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// 首次设置 · from an installed package to a running terminal, step by step.
+    Setup(setup::Setup),
     /// 演示：在本机跑通整个流程 · plays a whole ward on this machine, nothing configured.
     Demo(demo::Demo),
     /// 运行终端 · runs the agent with a configuration file.
@@ -114,6 +118,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
     logging::start(if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" });
     let outcome = match cli.command {
         Command::Demo(command) => command.run(),
+        Command::Setup(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -61,8 +61,16 @@ fn usb_json() -> anyhow::Result<Value> {
     Ok(serde_json::to_value(found())?)
 }
 
+/// The first USB camera that may be used, by the name that stays with it.
 #[cfg(feature = "usb")]
-fn say_usb() {
+pub fn first_usb() -> Option<PathBuf> {
+    let usable = found().into_iter().find(|camera| camera.refused.is_none())?;
+    Some(usable.by_id.unwrap_or(usable.node))
+}
+
+/// Every USB camera with driver, name and formats.
+#[cfg(feature = "usb")]
+pub fn say_usb() {
     let found = found();
     if found.is_empty() {
         say("没有 USB 摄像头 · no USB camera is plugged in");
@@ -88,6 +96,11 @@ fn usb_json() -> anyhow::Result<Value> {
 }
 
 #[cfg(not(feature = "usb"))]
-fn say_usb() {
+pub fn first_usb() -> Option<PathBuf> {
+    None
+}
+
+#[cfg(not(feature = "usb"))]
+pub fn say_usb() {
     say("此程序不含 USB 摄像头支持 · this program was built without USB cameras (feature usb)");
 }

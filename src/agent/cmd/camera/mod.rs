@@ -3,6 +3,8 @@
 mod list;
 mod probe;
 
+pub(super) use list::{first_usb, say_usb};
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

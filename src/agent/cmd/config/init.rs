@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use crate::agent::cmd::camera::{first_usb, say_usb};
 use crate::agent::cmd::config::report;
 use crate::agent::cmd::say;
 use crate::agent::config::check::Complaints;
@@ -18,7 +19,23 @@ use crate::base::files::write_owner_only;
 /// What is asked; everything else has a default or is drawn on the page.
 const ASKED: [&str; 8] =
     ["mode", "state", "evidence", "ward.id", "ward.roster", "legal.basis", "legal.decided", "legal.by"];
-const ASKED_OF_A_CAMERA: [&str; 3] = ["camera.id", "camera.recorded", "camera.empty"];
+/// Where a camera's pictures may come from (the key of that name), Chinese and English, and what is asked with it.
+const SOURCES: [(&str, &str, &str, &[&str]); 4] = [
+    ("usb", "USB 摄像头", "a USB camera", &["camera.usb"]),
+    (
+        "rtsp",
+        "网络摄像头码流",
+        "an IP camera's stream",
+        &["camera.rtsp", "camera.user", "camera.password_file"],
+    ),
+    (
+        "snapshot",
+        "网络摄像头抓图",
+        "an IP camera's snapshots",
+        &["camera.snapshot", "camera.user", "camera.password_file"],
+    ),
+    ("recorded", "录像", "a recording", &["camera.recorded"]),
+];
 /// Wrong answers to one question before we give up: a script that answers nonsense must end.
 const TRIES: usize = 5;
 const MOST_CAMERAS: usize = 64;
@@ -66,6 +83,11 @@ impl Init {
         say("下一步 next: bedcheck doctor");
         Ok(Code::Fine)
     }
+
+    /// Asks and writes it there.
+    pub fn at(config: PathBuf, answers: Option<PathBuf>) -> Init {
+        Init { config, answers }
+    }
 }
 
 /// A file of answers must be TOML; what it says is checked after it was written out.
@@ -98,11 +120,10 @@ impl Questions {
         let mut cameras = Vec::new();
         while cameras.len() < MOST_CAMERAS {
             let mut camera = Table::new(Place::head(0));
-            for path in ASKED_OF_A_CAMERA {
-                if let Some(node) = self.one(path)? {
-                    camera.put(path.trim_start_matches("camera."), node);
-                }
-            }
+            self.all_of(&mut camera, &["camera.id"])?;
+            let asked = self.source()?;
+            self.all_of(&mut camera, asked)?;
+            self.all_of(&mut camera, &["camera.mode", "camera.empty"])?;
             cameras.push(Node { place: Place::head(0), value: Value::Table(camera) });
             if !self.yes("再加一个摄像头？ another camera? [n]")? {
                 break;
@@ -114,11 +135,43 @@ impl Questions {
         Ok(said)
     }
 
+    fn all_of(&mut self, camera: &mut Table, paths: &[&str]) -> anyhow::Result<()> {
+        for path in paths {
+            if let Some(node) = self.one(path)? {
+                camera.put(path.trim_start_matches("camera."), node);
+            }
+        }
+        Ok(())
+    }
+
+    /// What must be asked about the pictures of a camera; shows which USB cameras there are.
+    fn source(&mut self) -> anyhow::Result<&'static [&'static str]> {
+        for _ in 0..TRIES {
+            self.prompt("图像来源 · where its pictures come from [usb]");
+            for (word, chinese, english, _) in SOURCES {
+                say(format!("    {word} {chinese} · {english}"));
+            }
+            let line = self.line()?;
+            let wanted = if line.is_empty() { "usb" } else { line.as_str() };
+            match SOURCES.iter().find(|(word, ..)| *word == wanted) {
+                Some((word, .., asked)) => {
+                    if *word == "usb" {
+                        say_usb();
+                    }
+                    return Ok(asked);
+                }
+                None => say("  请从上面选一个 · one of those above"),
+            }
+        }
+        Err(Ending::failed(format!("图像来源：多次回答不正确 · no usable answer in {TRIES} tries")).into())
+    }
+
     fn one(&mut self, path: &str) -> anyhow::Result<Option<Node>> {
         let key = keys::all().into_iter().find(|(known, _)| known == path).map(|(_, key)| key);
         let key = key.ok_or_else(|| anyhow::anyhow!("{path} is asked and is no key"))?;
         let is_optional = matches!(key.need, Need::Optional(_));
-        let usual = if is_optional { "" } else { key.need.text() };
+        let found = (path == "camera.usb").then(first_usb).flatten().map(|name| name.display().to_string());
+        let usual = if is_optional { "" } else { found.as_deref().unwrap_or(key.need.text()) };
         for _ in 0..TRIES {
             self.prompt(&format!("{} · {} [{}]", key.chinese, key.english, usual));
             if let Kind::Word(words) = key.kind {

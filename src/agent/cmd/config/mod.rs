@@ -1,6 +1,6 @@
 //! `bedcheck config check | explain | schema | init`.
 
-mod init;
+pub(super) mod init;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -57,6 +57,11 @@ pub(crate) struct Which {
 }
 
 impl Which {
+    /// This file and what the environment lays above it.
+    pub fn file(config: PathBuf) -> Which {
+        Which { config, set: Vec::new() }
+    }
+
     /// Reads it.
     ///
     /// # Errors
