@@ -152,12 +152,8 @@ fn authority(now: Wall) -> Result<CertificateParams, KeyError> {
 }
 
 fn server_certificate(hosts: &[String], now: Wall) -> Result<CertificateParams, KeyError> {
-    let mut params = CertificateParams::new(hosts)?;
-    let blank = blank("bedcheck platform", now, SERVER_LIFE)?;
-    params.distinguished_name = blank.distinguished_name;
-    params.not_before = blank.not_before;
-    params.not_after = blank.not_after;
-    params.serial_number = blank.serial_number;
+    let mut params = blank("bedcheck platform", now, SERVER_LIFE)?;
+    params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -174,6 +170,8 @@ fn blank(name: &str, now: Wall, life: Duration) -> Result<CertificateParams, Key
     // A leading bit would make the DER integer negative.
     serial[0] &= 0x7f;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
+    // RFC 5280, 4.2.1.1: strict verifiers refuse a certificate that does not name its issuer's key.
+    params.use_authority_key_identifier_extension = true;
     params.not_before = rcgen::date_time_ymd(1970, 1, 1) + since_1970(now).saturating_sub(DAY);
     params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since_1970(now) + life;
     Ok(params)
@@ -379,6 +377,31 @@ mod tests {
         assert!(!cert.key_usage().unwrap().unwrap().value.key_cert_sign());
         let days = (cert.validity().not_after.timestamp() * 1000 - now.0) / 86_400_000;
         assert_eq!(days, 30);
+    }
+
+    #[test]
+    fn every_certificate_names_the_key_of_its_issuer_as_strict_verifiers_demand() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Wall(1_790_000_000_000);
+        init(folder.path(), &["localhost".to_owned()], now).unwrap();
+        let keys = Keys::read(folder.path()).unwrap();
+        let csr = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap();
+        let device = keys.issue(&csr.pem().unwrap(), &DeviceId::new("d").unwrap(), now).unwrap().pem;
+        let server = std::fs::read_to_string(folder.path().join("server.pem")).unwrap();
+        // OIDs: subject key identifier 2.5.29.14, authority key identifier 2.5.29.35; both hold the same 20 bytes.
+        let named = |pem: &str| {
+            let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+            let (_, cert) = X509Certificate::from_der(&der).unwrap();
+            let of = |oid: &str| {
+                let found = cert.extensions().iter().find(|found| found.oid.to_id_string() == oid);
+                found.map(|found| found.value[found.value.len() - 20..].to_vec())
+            };
+            (of("2.5.29.14"), of("2.5.29.35"))
+        };
+        let (authority, _) = named(keys.ca_pem());
+        assert!(authority.is_some());
+        assert_eq!(named(&server).1, authority);
+        assert_eq!(named(&device).1, authority);
     }
 
     #[test]
