@@ -18,11 +18,13 @@
 //! ```
 
 pub mod bed;
+pub mod blink;
 pub mod challenge;
 pub mod draw;
 pub mod exception;
 pub mod facts;
 pub mod irregular;
+pub mod kiosk;
 pub mod liveness;
 pub mod operating;
 pub mod order;
