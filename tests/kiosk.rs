@@ -9,6 +9,7 @@
     reason = "the helpers of a test fail by panicking; test files need no sync; a measurement is printed"
 )]
 
+#[expect(dead_code, reason = "other tests need the rest")]
 mod common;
 #[path = "kiosk/hospital.rs"]
 mod hospital;
@@ -41,6 +42,12 @@ fn the_made_up_person_turns_blinks_and_opens_the_mouth_as_the_challenge_understa
     let rest = face(Pose::Rest);
     let (left, right, blink, mouth) =
         (face(Pose::Left), face(Pose::Right), face(Pose::Blink), face(Pose::Mouth));
+    if let Some(folder) = std::env::var_os("PUPPET_DIR") {
+        for pose in [Pose::Left, Pose::Right, Pose::Blink, Pose::Mouth] {
+            let jpeg = bedcheck::base::picture::encode_jpeg(person.picture(pose), 90).unwrap();
+            std::fs::write(std::path::Path::new(&folder).join(format!("{pose:?}.jpg")), jpeg).unwrap();
+        }
+    }
     println!("rest {rest:?} left {left:?} right {right:?} blink {blink:?} mouth {mouth:?}");
     assert!(left.0 - rest.0 > 18.0 && rest.0 - right.0 > 18.0);
     assert!(blink.1 < rest.1 * 0.82);

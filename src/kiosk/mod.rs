@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -135,6 +135,8 @@ async fn guarded(request: Request, next: Next, policy: &'static str) -> Response
             .into_response()
     };
     server::close_to_others(&mut answer, policy);
+    // Without any referrer a browser calls the origin of a form "null", and ours would be turned away with the foreign ones.
+    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     answer
 }
 
@@ -157,8 +159,6 @@ fn is_ours(headers: &HeaderMap, method: &Method, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn asked(method: &Method, path: &str, headers: &[(&'static str, &'static str)]) -> bool {

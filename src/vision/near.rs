@@ -15,8 +15,10 @@ use crate::vision::session::NetError;
 
 /// A face of less than this share of the largest one's width stands behind and is not meant.
 const BESIDE: f32 = 0.5;
-/// A face that was away for longer may be another one. At four frames a second one may be missed.
+/// A face that was away for longer may be another one; one that was in every frame may be seen more seldom, because a slow
+/// or busy processor is nobody's guilt.
 const AWAY_MS: u64 = 600;
+const SELDOM_MS: u64 = 2_500;
 /// The nets see the middle of a wide picture: a face there is larger to them.
 const WIDEST: f32 = 4.0 / 3.0;
 
@@ -31,6 +33,8 @@ struct Before {
 #[derive(Default)]
 pub struct Near {
     before: Option<Before>,
+    /// Whether a frame without a face came since.
+    has_missed: bool,
 }
 
 impl Near {
@@ -59,7 +63,10 @@ impl Near {
         let count = faces.iter().filter(|face| face.quality.width_px >= widest * BESIDE).count();
         let (origin, tamper, mean_luma) = (frame.origin, frame.tamper, mean_luma(&picture));
         let bare = Observation { at, origin, tamper, mean_luma, faces: count, face: None };
-        let Some(face) = faces.into_iter().next() else { return Ok(bare) };
+        let Some(face) = faces.into_iter().next() else {
+            self.has_missed = true;
+            return Ok(bare);
+        };
         let probe = Private::new(eyes.embed(&face)?);
         let live = eyes.liveness(&picture, &face.mesh)?;
         let place = place(&face.mesh, left, &frame.picture);
@@ -87,9 +94,11 @@ impl Near {
     ) -> bool {
         let is_frontal = face.quality.yaw.abs() < 15.0;
         let now = Before { at, mesh: face.mesh, probe, is_frontal };
+        let has_missed = std::mem::take(&mut self.has_missed);
         let Some(before) = self.before.replace(now) else { return false };
         let Some(now) = &self.before else { return false };
-        let is_soon = at.0.saturating_sub(before.at.0) <= AWAY_MS;
+        let most = if has_missed { AWAY_MS } else { SELDOM_MS };
+        let is_soon = at.0.saturating_sub(before.at.0) <= most;
         let is_alike = !(before.is_frontal && now.is_frontal)
             || gallery.metric().similarity(before.probe.reveal(), now.probe.reveal()) >= differs_below;
         is_soon && is_alike && before.mesh.goes_on_with(&now.mesh)

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const bin = process.env.BEDCHECK_BIN ?? join(root, "target/debug");
+const bin = process.env.DEVICE_BIN ?? join(root, "target/debug");
 
 export const STAFF = { name: "王护士", pin: "402817" };
 export const SECOND = { name: "刘医生", pin: "735190" };
@@ -16,7 +16,7 @@ export async function world({ person = "k1.jpg" } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "bedcheck-device-"));
   const run = (name, args, input) =>
     execFileSync(join(bin, name), args, { cwd: folder, input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
-  run("bedcheck-platform", ["init", "--dir", "platform", "--host", "localhost"]);
+  run("bedcheck-platform", ["init", "--dir", "platform"]);
   const platform = spawn(
     join(bin, "bedcheck-platform"),
     ["serve", "--dir", "platform", "--devices", "127.0.0.1:0", "--dashboard", "127.0.0.1:0"],

@@ -30,12 +30,15 @@ impl Hospital {
         let terminal = Terminal::new();
         let at = terminal.folder.path();
         let (platform, devices, dashboard) = platform(at);
-        Command::new(env!("CARGO_BIN_EXE_bedcheck-platform"))
+        // Its certificate names the host, not the address.
+        let devices = devices.replace("127.0.0.1", "localhost");
+        let added = Command::new(env!("CARGO_BIN_EXE_bedcheck-platform"))
             .args(["device", "add", "--dir", "platform", "--request", "request.json", "--institution", "H"])
             .args(["--url", &devices, "--round-every", "4h", "--out", "bundle.json"])
             .current_dir(at)
             .output()
             .unwrap();
+        assert!(added.status.success(), "{added:?}");
         assert!(terminal.bedcheck(&["device", "accept", "--state", "state", "bundle.json"]).status.success());
         let shots = at.join("shots");
         fs::create_dir(&shots).unwrap();

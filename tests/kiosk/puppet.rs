@@ -23,23 +23,13 @@ pub enum Pose {
 
 const POSES: [Pose; 6] = [Pose::Rest, Pose::Left, Pose::Right, Pose::Blink, Pose::Mouth, Pose::Gone];
 
-// Vertices of both eyes' upper lids, with the lower one each closes onto.
-const LIDS: [(usize, usize); 14] = [
-    (160, 144),
-    (159, 145),
-    (158, 153),
-    (161, 163),
-    (157, 154),
-    (246, 7),
-    (173, 155),
-    (385, 380),
-    (386, 374),
-    (387, 373),
-    (384, 381),
-    (388, 390),
-    (398, 382),
-    (466, 249),
+// The lids of both eyes from one corner to the other: upper, lower.
+const LIDS: [([usize; 9], [usize; 9]); 2] = [
+    ([33, 246, 161, 160, 159, 158, 157, 173, 133], [33, 7, 163, 144, 145, 153, 154, 155, 133]),
+    ([362, 398, 384, 385, 386, 387, 388, 466, 263], [362, 382, 381, 380, 374, 373, 390, 249, 263]),
 ];
+/// How far a head turns.
+const TURN: f32 = 58.0;
 /// Cells of the grid on which the bend is worked out.
 const CELL: usize = 6;
 
@@ -64,36 +54,99 @@ fn posed(picture: &Picture, mesh: &Mesh, pose: Pose) -> Picture {
         return Picture::new(picture.width(), picture.height(), grey).unwrap();
     }
     let points = &mesh.points;
-    let (center, width, ..) = mesh.extent();
-    let mut moved: Vec<[f32; 2]> = points.iter().map(|point| [point[0], point[1]]).collect();
+    let (_, width, ..) = mesh.extent();
     match pose {
-        Pose::Rest | Pose::Gone => return picture.clone(),
-        Pose::Left | Pose::Right => {
-            let depth = points.iter().map(|point| point[2]).sum::<f32>() / points.len() as f32;
-            let angle = if pose == Pose::Left { 30.0_f32 } else { -30.0 }.to_radians();
-            for (to, point) in moved.iter_mut().zip(points) {
-                // Towards the camera is negative: what stands out goes the way the head turns.
-                to[0] = center[0] + (point[0] - center[0]) * angle.cos() - (point[2] - depth) * angle.sin();
-            }
-        }
-        Pose::Blink => {
-            for (upper, lower) in LIDS {
-                moved[upper][1] = points[lower][1] - 0.004 * width;
-            }
-        }
+        Pose::Rest | Pose::Gone => picture.clone(),
+        Pose::Left => turned(picture, mesh, TURN),
+        Pose::Right => turned(picture, mesh, -TURN),
+        Pose::Blink => closed(picture, points),
         Pose::Mouth => {
-            let lip = points[13][1];
+            let (lip, mut moved) = (points[13], points.clone());
             for (to, point) in moved.iter_mut().zip(points) {
-                let below = point[1] > lip + 0.002 * width && (point[0] - points[13][0]).abs() < 0.3 * width;
-                to[1] += if below { 0.2 * width } else { 0.0 };
+                let below = point[1] > lip[1] + 0.002 * width && (point[0] - lip[0]).abs() < 0.3 * width;
+                to[1] += if below { 0.18 * width } else { 0.0 };
+            }
+            hollow(&bend(picture, points, &moved), lip, width)
+        }
+    }
+}
+
+/// The head as a drum that turns: what was in the middle goes to one side, and the other side is drawn out.
+fn turned(picture: &Picture, mesh: &Mesh, degrees: f32) -> Picture {
+    let ([cx, cy], width, height, _) = mesh.extent();
+    let (radius, turn) = (0.66 * width, degrees.to_radians());
+    let mut rgb = Vec::with_capacity(picture.rgb().len());
+    for y in 0..picture.height() {
+        // Neck and hair turn less and less.
+        let away = ((y as f32 - cy).abs() / height - 0.55).max(0.0) * 3.0;
+        let turn = turn * (1.0 - away).max(0.0);
+        for x in 0..picture.width() {
+            let u = (x as f32 - cx) / radius;
+            let from = if u.abs() < 1.0 {
+                let angle =
+                    (u.asin() - turn).clamp(-std::f32::consts::FRAC_PI_2, std::f32::consts::FRAC_PI_2);
+                cx + radius * angle.sin()
+            } else {
+                x as f32
+            };
+            rgb.extend(sample(picture, from, y as f32));
+        }
+    }
+    Picture::new(picture.width(), picture.height(), rgb).unwrap()
+}
+
+/// The dark of an open mouth below the upper lip.
+fn hollow(picture: &Picture, lip: [f32; 3], width: f32) -> Picture {
+    let mut rgb = picture.rgb().to_vec();
+    let (across, down) = (0.2 * width, 0.12 * width);
+    for y in (lip[1]) as usize..(lip[1] + 2.0 * down) as usize {
+        for x in (lip[0] - across) as usize..(lip[0] + across) as usize {
+            let (dx, dy) = ((x as f32 - lip[0]) / across, (y as f32 - lip[1] - down) / down);
+            let away = dx * dx + dy * dy;
+            if away < 1.0 {
+                let colour = if away < 0.8 { [40, 12, 12] } else { [158, 82, 76] };
+                let at = (y * picture.width() as usize + x) * 3;
+                rgb[at..at + 3].copy_from_slice(&colour);
             }
         }
     }
-    bend(picture, points, &moved)
+    Picture::new(picture.width(), picture.height(), rgb).unwrap()
+}
+
+/// Draws the skin above each eye down over it, with a dark line where the lids meet.
+fn closed(picture: &Picture, points: &[[f32; 3]]) -> Picture {
+    let mut rgb = picture.rgb().to_vec();
+    for (upper, lower) in LIDS {
+        let height_at = |lids: &[usize; 9], x: f32| {
+            lids.windows(2).find_map(|pair| {
+                let (a, b) = (points[pair[0]], points[pair[1]]);
+                let share = (x - a[0]) / (b[0] - a[0]);
+                (0.0..=1.0).contains(&share).then(|| a[1] + share * (b[1] - a[1]))
+            })
+        };
+        let (left, right) =
+            (points[upper[0]][0].min(points[upper[8]][0]), points[upper[0]][0].max(points[upper[8]][0]));
+        for x in left.ceil() as usize..right as usize {
+            let Some((top, bottom)) = height_at(&upper, x as f32).zip(height_at(&lower, x as f32)) else {
+                continue;
+            };
+            let lid = bottom - top;
+            for y in (top - 3.0) as usize..=(bottom + 1.0) as usize {
+                let above = top - 3.0 - (y as f32 - top + 3.0) * 0.4;
+                let mut skin = sample(picture, x as f32, above - lid * 0.2);
+                if (y as f32) > bottom - 1.5 {
+                    skin = skin.map(|value| value / 3);
+                }
+                let at = (y * picture.width() as usize + x) * 3;
+                rgb[at..at + 3].copy_from_slice(&skin);
+            }
+        }
+    }
+    Picture::new(picture.width(), picture.height(), rgb).unwrap()
 }
 
 /// Moves each vertex to its new place and everything between accordingly (inverse distances).
-fn bend(picture: &Picture, points: &[[f32; 3]], moved: &[[f32; 2]]) -> Picture {
+fn bend(picture: &Picture, points: &[[f32; 3]], moved: &[[f32; 3]]) -> Picture {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let (across, down) = (width / CELL + 2, height / CELL + 2);
     let mut grid = vec![[0.0_f32; 2]; across * down];

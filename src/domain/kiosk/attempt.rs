@@ -187,7 +187,9 @@ impl Attempt {
         self.place = seen.face.as_ref().map(|face| face.place);
         let Some(face) = seen.face.as_ref().filter(|_| seen.faces == 1) else { return Step::Shown };
         if self.first.is_some() && !face.goes_on {
-            *self = Attempt::default();
+            let (hint, place, is_live_origin) = (self.hint, self.place, self.is_live_origin);
+            let hints = std::mem::take(&mut self.hints);
+            *self = Attempt { hint, place, is_live_origin, hints, ..Attempt::default() };
             self.begin(seen, face);
             return Step::Another;
         }
@@ -216,7 +218,8 @@ impl Attempt {
     /// What was in the way most of the time.
     pub fn obstacle(&self) -> Hint {
         let bad = self.hints.iter().filter(|(hint, _)| **hint != Hint::Good);
-        bad.max_by_key(|(_, count)| **count).map_or(Hint::ComeIntoView, |(hint, _)| *hint)
+        let usual = if self.first.is_some() { Hint::HoldStill } else { Hint::ComeIntoView };
+        bad.max_by_key(|(_, count)| **count).map_or(usual, |(hint, _)| *hint)
     }
 
     pub fn place(&self) -> Option<[f32; 4]> {
