@@ -11,6 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{debug, info, warn};
 
 use crate::agent::health::{Health, TURN};
+use crate::agent::kiosk_desk::Front;
+use crate::agent::kiosk_thread::{Known, Told};
 use crate::agent::update;
 use crate::agent::ward;
 use crate::agent::ward_thread::Belief;
@@ -65,6 +67,7 @@ pub struct Decide {
     pub beliefs: mpsc::Receiver<Belief>,
     /// What the platform wants looked at.
     pub orders: mpsc::Receiver<Input>,
+    pub front: Front,
     pub ward: WardId,
     /// The folder of keys, journal and bundles.
     pub state: PathBuf,
@@ -89,6 +92,7 @@ enum Event {
     Answer(Box<Answer>),
     Belief(Belief),
     Order(Input),
+    Verified(Told),
     Deadline,
     /// Nothing was due: the watchdog hears that this task still turns.
     Turn,
@@ -119,6 +123,7 @@ impl Decide {
                 Event::Answer(answer) => self.take(now, *answer).await?,
                 Event::Belief(belief) => self.believe(now, belief).await?,
                 Event::Order(input) => self.apply(now, input).await?,
+                Event::Verified(told) => self.verified(told).await?,
             }
         }
     }
@@ -135,7 +140,8 @@ impl Decide {
     async fn take(&mut self, now: Now, answer: Answer) -> Result<(), DecideError> {
         match answer {
             Answer::NotSeen(failure) => self.apply(now, Input::NotSeen(failure)).await,
-            Answer::Seen { sighting, crop } => {
+            Answer::Seen { mut sighting, crop } => {
+                sighting.tamper = self.front.counts(&sighting.camera, sighting.tamper);
                 self.health.looked();
                 if let Some(crop) = crop {
                     self.keep(sighting.look, crop);
@@ -149,6 +155,8 @@ impl Decide {
     async fn believe(&mut self, now: Now, belief: Belief) -> Result<(), DecideError> {
         let Belief { roster, gallery } = belief;
         self.gallery = gallery;
+        let known = Known { roster: Arc::new(roster.clone()), gallery: self.gallery.clone() };
+        self.front.known.send_replace(known);
         self.stays = roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect();
         let report = ward::report(&self.ward, &roster);
         let commit = Commit { at: now, report, crop: None, remember: Vec::new() };
@@ -159,6 +167,17 @@ impl Decide {
         });
         said.await??;
         self.apply(now, Input::Roster(roster)).await
+    }
+
+    /// A result of the kiosk becomes durable, and the screen may show it.
+    async fn verified(&mut self, (at, verification, done): Told) -> Result<(), DecideError> {
+        let report = Report::Verification(verification);
+        let commit = Commit { at, report, crop: None, remember: Vec::new() };
+        self.keeper.ask(move |journal| journal.commit(vec![commit])).await??;
+        self.written.notify_one();
+        // The kiosk may have stopped meanwhile; the result counts all the same.
+        let _ = done.send(());
+        Ok(())
     }
 
     async fn next(&mut self, stopping: &mut Stopping) -> Result<Event, DecideError> {
@@ -177,6 +196,9 @@ impl Decide {
             answer = self.answers.recv() => answer.map(|answer| Event::Answer(Box::new(answer))).ok_or(DecideError::Blind),
             // Delivery may end first when the agent shuts down; then there are no more orders.
             Some(order) = self.orders.recv() => Ok(Event::Order(order)),
+            Some(said) = self.front.walking.said.recv() => Ok(Event::Order(said)),
+            // Where there is no kiosk, nobody ever says anything here.
+            Some(told) = self.front.verified.recv() => Ok(Event::Verified(told)),
             belief = self.beliefs.recv() => belief.map(Event::Belief).ok_or(DecideError::Deaf),
             () = tokio::time::sleep(wait.min(TURN)) => Ok(due),
         }
@@ -215,7 +237,18 @@ impl Decide {
         for refusal in refused {
             Box::pin(self.apply(now, Input::NotSeen(refusal))).await?;
         }
+        self.show_round();
         Ok(())
+    }
+
+    /// What nurses see of their round; nothing is drawn anew that did not change.
+    fn show_round(&self) {
+        let sheet = self.domain.sheet();
+        self.front.walking.sheet.send_if_modified(|shown| {
+            let is_new = *shown != sheet;
+            *shown = sheet;
+            is_new
+        });
     }
 
     fn ask(&self, look: LookId, bed: &BedId, time: Range<Mono>, keep: bool) -> bool {
@@ -257,7 +290,7 @@ impl Decide {
                 // A camera at rest brings no picture between two quick beats.
                 let is_recent = slot.newest().is_some_and(|frame| now.mono - frame.taken.mono < RECENT);
                 let working = has_new || (is_recent && health.trouble.is_none());
-                let tamper = health.tamper;
+                let tamper = self.front.counts(camera, health.tamper);
                 CameraBeat { camera: camera.to_string(), frames, working, tamper }
             })
             .collect();
@@ -284,7 +317,8 @@ impl Decide {
 
     /// A camera that was covered between two rounds is noticed with the next beat.
     async fn look_at_cameras(&mut self, now: Now) -> Result<(), DecideError> {
-        let seen = self.slots.iter().map(|(id, slot)| (id.clone(), slot.health().tamper));
+        let seen = self.slots.iter();
+        let seen = seen.map(|(id, slot)| (id.clone(), self.front.counts(id, slot.health().tamper)));
         for (camera, tamper) in seen.collect::<Vec<_>>() {
             self.apply(now, Input::Camera { camera, tamper }).await?;
         }

@@ -10,6 +10,7 @@
 //! | hl7 | task for each sender | one message, 16 senders | the sender connects again |
 //! | national | task for each connection | 4 messages | the sender connects again |
 //! | fhir | task | one list | cannot: failures wait and try again |
+//! | kiosk | thread where there is one | 8 touches, newest frame only | its screen stands still; results wait for nobody |
 //! | decide | task | 64 answers | ends the process |
 //! | health, page | task each | 2048 connections | metrics or page stay away; the agent goes on |
 //! | deliver | task | one batch | cannot: failures wait and try again |
@@ -33,6 +34,8 @@ use crate::agent::config::{CameraSettings, Mode, Settings, Source};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::{Deliver, SPACING};
 use crate::agent::health::Health;
+use crate::agent::kiosk_desk::{self, Site};
+use crate::agent::kiosk_thread::Known;
 use crate::agent::renew::Renew;
 use crate::agent::retention::Retention;
 use crate::agent::ward::{self, Ward};
@@ -90,8 +93,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     keys::settle(&settings.state, &settings.keys).map_err(Ending::config)?;
     let eyes = open_eyes(&settings)?;
-    let roster_file = settings.roster.as_deref().map(|path| roster_file::read(path, clock.now().wall));
-    let roster_file = roster_file.transpose().map_err(Ending::config)?;
+    let roster_file = read_roster(&settings, &clock)?;
     let faces = faces(&settings, &eyes)?;
     let gallery = faces.gallery.clone();
     let site = operating_point(&settings, &eyes, &gallery)?;
@@ -107,9 +109,13 @@ pub async fn run(
     let worker = worker(&settings, eyes, &policy, slots.clone(), clock.clone())?;
     let (vision, looks, answers) = start_vision(worker, &stopping)?;
 
-    let (beliefs, ports) = ward_ports::start(thread, &settings, &stopping).await?;
+    let (beliefs, mut ports) = ward_ports::start(thread, &settings, &stopping).await?;
     let written = Arc::new(Notify::new());
     start_renewal(&settings, &platform, &clock, &stopping);
+    let known = Known { roster: Arc::new(roster.clone()), gallery: gallery.clone() };
+    let site_of =
+        Site { settings: &settings, policy: &policy, slots: &slots, clock: &clock, health: &health };
+    let front = kiosk_desk::open(&site_of, known, &stopping, &mut ports).await?;
     let orders = start_delivery(keeper.clone(), platform, &written, &clock, &health, &stopping);
 
     let now = clock.now();
@@ -117,14 +123,14 @@ pub async fn run(
     keeper.ask(move |journal| journal.commit(hello)).await??;
     written.notify_one();
     health.beat(keeper.ask(|journal| journal.pending()).await??.rows, gallery.people());
-    let seed = drawn_seed()?;
     let mut decide = Decide {
-        domain: Domain::new(policy, settings.views(), seed, now),
+        domain: Domain::new(policy, settings.views(), drawn_seed()?, now).walking(settings.walks()),
         keeper,
         looks,
         answers,
         beliefs,
         orders,
+        front,
         ward: settings.ward.clone(),
         state: settings.state.clone(),
         gallery,
@@ -307,6 +313,12 @@ pub fn operating_point(settings: &Settings, eyes: &Eyes, gallery: &Gallery) -> a
         "The operating point is set."
     );
     Ok(site)
+}
+
+/// The roster file, where there is one.
+fn read_roster(settings: &Settings, clock: &Clock) -> anyhow::Result<Option<RosterFile>> {
+    let read = settings.roster.as_deref().map(|path| roster_file::read(path, clock.now().wall));
+    Ok(read.transpose().map_err(Ending::config)?)
 }
 
 /// Everybody enrolled with the models in use.

@@ -139,7 +139,8 @@ fn is_claimed(claim: &Claim, links: &[Link], answers: &mut Answers) {
             | Report::Hello(_)
             | Report::Roster(_)
             | Report::Beat(_)
-            | Report::Privacy(_) => {}
+            | Report::Privacy(_)
+            | Report::Verification(_) => {}
         }
     }
     let kind = &claim.kind;

@@ -3,6 +3,7 @@
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
@@ -118,6 +119,26 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
 
 fn damaged(error: ImageError) -> BadPicture {
     BadPicture::Damaged(error.to_string())
+}
+
+/// A picture scaled down so that no side is longer than `side`, for evidence and comparisons with the empty bed.
+pub fn shrink(picture: &Picture, side: u32) -> Picture {
+    let factor = f64::from(side) / f64::from(picture.width().max(picture.height()));
+    if factor >= 1.0 {
+        return picture.clone();
+    }
+    let scaled = |length: u32| ((f64::from(length) * factor).round() as u32).max(1);
+    resize(picture, scaled(picture.width()), scaled(picture.height())).unwrap_or_else(|| picture.clone())
+}
+
+/// Area-correct scaling to exactly `width` × `height`.
+pub fn resize(picture: &Picture, width: u32, height: u32) -> Option<Picture> {
+    let source =
+        images::ImageRef::new(picture.width(), picture.height(), picture.rgb(), PixelType::U8x3).ok()?;
+    let mut target = images::Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize(&source, &mut target, &options).ok()?;
+    Picture::new(width, height, target.into_vec())
 }
 
 /// JPEG bytes of a picture.

@@ -59,6 +59,18 @@ pub struct Passive {
     pub p10: f32,
 }
 
+impl Passive {
+    /// Of the scores of several frames; `None` without any.
+    pub fn of(mut scores: Vec<f32>) -> Option<Passive> {
+        if scores.is_empty() {
+            return None;
+        }
+        scores.sort_by(f32::total_cmp);
+        let mean = scores.iter().sum::<f32>() / scores.len() as f32;
+        Some(Passive { mean, p10: scores[scores.len() / 10] })
+    }
+}
+
 /// What the bed around the face did. Displacements are in thousandths of the zone's height, root mean square.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BodyLife {
@@ -360,5 +372,12 @@ mod tests {
         assert_eq!(kiosk(None, Some(true), 0.6), Assessment::Live(Cue::Flash));
         assert_eq!(kiosk(Some(true), None, 0.1), Assessment::Attack(Cue::Passive));
         assert_eq!(kiosk(Some(false), None, 0.99), Assessment::Attack(Cue::Challenge));
+    }
+
+    #[test]
+    fn a_score_is_a_mean_and_a_tenth() {
+        let scores: Vec<f32> = (0..20).map(|at| at as f32 / 20.0).collect();
+        let passive = Passive::of(scores).unwrap();
+        assert!((passive.mean - 0.475).abs() < 1e-6 && (passive.p10 - 0.1).abs() < 1e-6);
     }
 }

@@ -18,11 +18,13 @@
 //! ```
 
 pub mod bed;
+pub mod blink;
 pub mod challenge;
 pub mod draw;
 pub mod exception;
 pub mod facts;
 pub mod irregular;
+pub mod kiosk;
 pub mod liveness;
 pub mod operating;
 pub mod order;
@@ -37,6 +39,7 @@ pub mod snapshot;
 pub mod timeline;
 pub mod verdict;
 pub mod verify;
+pub mod walk;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -59,6 +62,7 @@ use round::{RoundMemory, RoundPlan};
 use sighting::{NoSighting, Sighting};
 use timeline::Timeline;
 use verdict::CheckResult;
+use walk::{Later, Sheet};
 
 /// A clock that differs from the platform's by more is told: it decides what counts as late. A receipt is seconds old.
 const CLOCK_OFF_MS: u64 = 120_000;
@@ -82,6 +86,10 @@ pub enum Input {
     PlatformTime { ahead_ms: i64 },
     /// The platform wants beds looked at now; the same order twice is one.
     Order(Order),
+    /// The nurse stands at this bed with the camera; whatever bed was looked at before is come back to.
+    Here { bed: BedId },
+    /// The nurse goes on without a result, for this reason.
+    Later { bed: BedId, why: Later },
     /// A deadline came.
     Tick,
 }
@@ -184,6 +192,18 @@ impl Domain {
         }
     }
 
+    /// These beds are looked at only when a nurse stands there.
+    #[must_use]
+    pub fn walking(mut self, walks: BTreeMap<BedId, CameraId>) -> Domain {
+        self.patrol.walk(walks);
+        self
+    }
+
+    /// The round on foot that is going on, where there is one.
+    pub fn sheet(&self) -> Option<Sheet> {
+        self.patrol.sheet(self.roster.as_ref()?, &self.policy)
+    }
+
     /// Takes one input. Drain [`Domain::poll_effect`] before the next.
     pub fn handle(&mut self, now: Now, input: Input) {
         debug_assert!(self.effects.is_empty(), "drain the effects before the next input");
@@ -213,6 +233,8 @@ impl Domain {
                     self.patrol.order(order);
                 }
             }
+            Input::Here { bed } => self.patrol.here(now.mono, &bed),
+            Input::Later { bed, why } => self.patrol.later(&bed, why),
             Input::Tick => {}
         }
         self.advance(now);

@@ -9,7 +9,7 @@
 //! ```
 //! Every round has a seed of a committed hash chain (`draw`), shown when the round is over.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::clock::{Mono, Now, Wall};
 use crate::base::frame::Origin;
@@ -24,6 +24,7 @@ use crate::domain::schedule::Opening;
 use crate::domain::sighting::Reason;
 use crate::domain::verdict::{CheckResult, Verdict, conclude};
 use crate::domain::verify::Glance;
+use crate::domain::walk::{Later, Sheet};
 
 /// Looks asked for and not yet answered: more would only wait in front of the one vision thread.
 const OUTSTANDING: usize = 2;
@@ -46,6 +47,8 @@ pub enum Step {
 pub struct Patrol {
     root: Seed,
     views: BTreeMap<BedId, CameraId>,
+    /// Those of them where a nurse brings the camera.
+    on_foot: BTreeSet<BedId>,
     next_number: u64,
     /// Of the round with that number.
     next_seed: Seed,
@@ -66,6 +69,7 @@ impl Patrol {
         Patrol {
             root,
             views,
+            on_foot: BTreeSet::new(),
             next_number: 1,
             next_seed: draw::seed(root, 1),
             opening: Opening::first(policy, now),
@@ -77,6 +81,12 @@ impl Patrol {
             done: 0,
             next_look_id: 1,
         }
+    }
+
+    /// These beds are looked at only when a nurse stands there.
+    pub fn walk(&mut self, walks: BTreeMap<BedId, CameraId>) {
+        self.on_foot.extend(walks.keys().cloned());
+        self.views.extend(walks);
     }
 
     /// Goes on with the secret of a former life: what was committed to stays so.
@@ -109,13 +119,22 @@ impl Patrol {
         }
         let beds = memory.beds.into_iter();
         let beds = beds.filter(|bed| last_rounds.get(bed).is_none_or(|last| *last < memory.round));
-        let (begun, ahead) = (Vec::new(), beds.collect());
-        let (number, began, ordered, evidence) =
-            (memory.round, memory.began, memory.ordered, memory.evidence);
-        let round = Round { number, began, until: now.mono + left, begun, ahead, ordered, evidence };
+        let (to_walk, ahead) = self.split(beds, now.mono);
+        let round = Round {
+            number: memory.round,
+            began: memory.began,
+            until: now.mono + left,
+            begun: Vec::new(),
+            ahead,
+            to_walk,
+            walked: Vec::new(),
+            nonce: None,
+            ordered: memory.ordered,
+            evidence: memory.evidence,
+        };
         match self.round.take() {
             None => self.round = Some(round),
-            Some(other) if ordered => (self.round, self.aside) = (Some(round), Some(other)),
+            Some(other) if memory.ordered => (self.round, self.aside) = (Some(round), Some(other)),
             Some(other) => (self.round, self.aside) = (Some(other), Some(round)),
         }
     }
@@ -144,6 +163,25 @@ impl Patrol {
         if !waits && self.orders.len() < MOST_WAITING {
             self.orders.push_back(order);
         }
+    }
+
+    /// The nurse stands at this bed.
+    pub fn here(&mut self, now: Mono, bed: &BedId) {
+        if let Some(round) = &mut self.round {
+            round.here(now, bed, &self.on_foot);
+        }
+    }
+
+    /// The nurse goes on without a result.
+    pub fn later(&mut self, bed: &BedId, why: Later) {
+        if let Some(round) = &mut self.round {
+            round.later(bed, why);
+        }
+    }
+
+    /// The nurse's list, where the round has beds on foot.
+    pub fn sheet(&self, roster: &Roster, policy: &Policy) -> Option<Sheet> {
+        self.round.as_ref()?.sheet(&self.on_foot, roster, policy)
     }
 
     /// The beds that a camera looks at.
@@ -290,14 +328,24 @@ impl Patrol {
         RoundPlan { round, began: now.wall, until, next_by, due, spared, slot, order, revealed }
     }
 
+    /// Beds to be walked to, and beds that a camera sees by itself.
+    fn split(&self, beds: impl Iterator<Item = BedId>, now: Mono) -> (Vec<Open>, VecDeque<BedId>) {
+        let (to_walk, ahead): (Vec<BedId>, Vec<BedId>) = beds.partition(|bed| self.on_foot.contains(bed));
+        (to_walk.into_iter().map(|bed| Open::new(bed, now)).collect(), ahead.into())
+    }
+
     fn announce(&mut self, now: Now, plan: RoundPlan, evidence: bool) -> Step {
         let beds: Vec<BedId> = plan.due.iter().map(|check| check.bed.clone()).collect();
+        let (to_walk, ahead) = self.split(beds.iter().cloned(), now.mono);
         self.round = Some(Round {
             number: plan.round,
             began: now.wall,
             until: now.mono + plan.until.since(now.wall),
             begun: Vec::new(),
-            ahead: beds.iter().cloned().collect(),
+            ahead,
+            to_walk,
+            walked: Vec::new(),
+            nonce: plan.order.as_ref().map(|order| order.nonce.clone()),
             ordered: plan.order.is_some(),
             evidence,
         });
@@ -326,6 +374,10 @@ impl Patrol {
         let decided = begun.filter_map(|(at, open)| Some((at, verdict_of(&open.bed, &open.glances)?))).next();
         let (open, verdict) = match decided {
             Some((at, verdict)) => (round.begun.remove(at), verdict),
+            // Where no nurse went until the end, and whoever left meanwhile.
+            None if let Some((at, verdict)) = undecided_on_foot(round, &verdict_of, over, roster) => {
+                (round.to_walk.remove(at), verdict)
+            }
             // Of the others only the first can be decided unseen: those behind it come to the front in their turn.
             None => {
                 let verdict = verdict_of(round.ahead.front()?, &[])?;
@@ -355,7 +407,11 @@ impl Patrol {
             looks: u8::try_from(open.glances.len()).unwrap_or(u8::MAX),
             life: deciding.and_then(|deciding| deciding.life),
             synthetic: !open.live,
+            later: open.later.filter(|_| !is_fine),
         };
+        if self.on_foot.contains(&open.bed) {
+            round.walked.push((open.bed.clone(), result.verdict.clone()));
+        }
         Some(Step::Conclude(result, keep))
     }
 
@@ -380,4 +436,16 @@ impl Patrol {
         let keep = policy.evidence.may_need(round.evidence);
         Some(Step::Look { look, camera, bed: open.bed.clone(), after: now.mono, until, keep })
     }
+}
+
+/// A bed on foot whose time is over or whose patient has left; without a nurse nothing else decides it.
+fn undecided_on_foot(
+    round: &Round,
+    verdict_of: &impl Fn(&BedId, &[Glance]) -> Option<Verdict>,
+    over: bool,
+    roster: &Roster,
+) -> Option<(usize, Verdict)> {
+    let is_due = |open: &Open| over || roster.stay_in(&open.bed).is_none();
+    let at = round.to_walk.iter().position(is_due)?;
+    Some((at, verdict_of(&round.to_walk[at].bed, &round.to_walk[at].glances)?))
 }

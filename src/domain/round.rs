@@ -13,6 +13,7 @@ use crate::domain::policy::Policy;
 use crate::domain::sighting::Reason;
 use crate::domain::verdict::Verdict;
 use crate::domain::verify::{Glance, Proof};
+use crate::domain::walk::Later;
 
 /// One check that the platform may expect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,8 @@ pub(super) struct Open {
     pub(super) live: bool,
     pub(super) next_look: Mono,
     pub(super) waiting: Option<(LookId, Mono)>,
+    /// Why a nurse went on without a result.
+    pub(super) later: Option<Later>,
 }
 
 /// The look that a verdict rests on.
@@ -114,13 +117,19 @@ pub(super) struct Round {
     pub(super) begun: Vec<Open>,
     /// Beds not looked at yet, in the drawn order.
     pub(super) ahead: VecDeque<BedId>,
+    /// Beds where no nurse stands now, in the drawn order.
+    pub(super) to_walk: Vec<Open>,
+    /// What came of those where one stood.
+    pub(super) walked: Vec<(BedId, Verdict)>,
+    /// The nonce of the order it answers.
+    pub(super) nonce: Option<String>,
     pub(super) ordered: bool,
     pub(super) evidence: bool,
 }
 
 impl Round {
     pub(super) fn is_over(&self) -> bool {
-        self.begun.is_empty() && self.ahead.is_empty()
+        self.begun.is_empty() && self.ahead.is_empty() && self.to_walk.is_empty()
     }
 
     /// Looks asked for and not yet answered.
@@ -151,7 +160,15 @@ impl Round {
 
 impl Open {
     pub(super) fn new(bed: BedId, now: Mono) -> Open {
-        Open { bed, glances: Vec::new(), looks: Vec::new(), live: false, next_look: now, waiting: None }
+        Open {
+            bed,
+            glances: Vec::new(),
+            looks: Vec::new(),
+            live: false,
+            next_look: now,
+            waiting: None,
+            later: None,
+        }
     }
 
     /// When it wants to be looked at again; never after its last look.

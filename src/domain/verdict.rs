@@ -9,6 +9,7 @@ use crate::domain::liveness::Cue;
 use crate::domain::policy::Policy;
 use crate::domain::sighting::Reason;
 use crate::domain::verify::{Glance, Proof};
+use crate::domain::walk::Later;
 
 /// The outcome of one due check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +86,9 @@ pub struct CheckResult {
     pub life: Option<Proof>,
     /// Whether every picture came from a recording; such a check can never count as real.
     pub synthetic: bool,
+    /// Why a nurse went on without a result; it excuses nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub later: Option<Later>,
 }
 
 /// Whether the looks so far are enough, and for what. `last` says that no further look will come.

@@ -2,19 +2,26 @@
 //!
 //! Other users of the same machine reach loopback too, so the page opens only to a link that works once
 //! ([`session::invite`]); it is made by writing into a folder only the agent's owner may write into. After that a cookie
-//! counts. Closed here as well: foreign pages that rebind a name to 127.0.0.1 (`Host`), that post (`Origin`, a token in a
+//! counts. Nurses come in by name and PIN, and see the round and no zones. Closed here as well: foreign pages that rebind a name to 127.0.0.1 (`Host`), that post (`Origin`, a token in a
 //! header, `SameSite`), that frame (`frame-ancestors`), that read (`Cross-Origin-Resource-Policy`); bodies are bounded.
 //! Pictures are made for this page only, never stored.
 
+pub mod counter;
+pub mod counter_pages;
+mod counter_socket;
 mod pages;
+mod round_pages;
+pub mod rounds;
 pub mod session;
+mod voice;
+mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,11 +29,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Clock;
 use crate::base::frame::{Head, Picture};
+use crate::kiosk::rounds::Rounds;
 use crate::kiosk::session::Sessions;
 use crate::net::server;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// 512 beds with long names take half of it.
 const MOST_BODY: usize = 128 * 1024;
 
@@ -64,7 +72,7 @@ pub enum Refusal {
 }
 
 /// What the page shows and where it saves: the agent's part.
-pub trait Desk: Send + Sync + 'static {
+pub trait Desk: Rounds {
     /// # Errors
     /// Complaints about the configuration as it is on the disk.
     fn drawing(&self) -> Result<Drawing, Vec<String>>;
@@ -96,19 +104,39 @@ pub fn router(desk: impl Desk, invitations: PathBuf, clock: Clock) -> Router {
         .route("/zones.js", get(pages::script))
         .route("/zones", get(pages::drawing).post(pages::save))
         .route("/camera/{camera}", get(pages::picture))
+        .route("/login", get(round_pages::login).post(round_pages::enter))
+        .route("/round", get(round_pages::page).post(round_pages::say))
+        .route("/round/list", get(round_pages::part))
+        .route("/round.css", get(round_pages::style))
+        .route("/round.js", get(round_pages::script))
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(middleware::from_fn(guard))
         .with_state(Arc::new(kiosk))
 }
 
+/// The kiosk's pages post forms, speak and open one socket to themselves.
+const KIOSK_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' blob:; \
+                            media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+                            frame-ancestors 'none'";
+
 async fn guard(request: Request, next: Next) -> Response {
+    guarded(request, next, POLICY).await
+}
+
+async fn guard_kiosk(request: Request, next: Next) -> Response {
+    guarded(request, next, KIOSK_POLICY).await
+}
+
+async fn guarded(request: Request, next: Next, policy: &'static str) -> Response {
     let mut answer = if is_ours(request.headers(), request.method(), request.uri().path()) {
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "this page answers only under its own loopback address")
             .into_response()
     };
-    server::close_to_others(&mut answer, POLICY);
+    server::close_to_others(&mut answer, policy);
+    // Without any referrer a browser calls the origin of a form "null", and ours would be turned away with the foreign ones.
+    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     answer
 }
 
@@ -122,7 +150,8 @@ fn is_ours(headers: &HeaderMap, method: &Method, path: &str) -> bool {
     };
     let is_local = matches!(name, "127.0.0.1" | "localhost" | "[::1]");
     let is_near = text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
-    let is_visit = matches!(path, "/" | "/enter") && text("sec-fetch-dest") == Some("document");
+    let is_visit =
+        matches!(path, "/" | "/enter" | "/login" | "/round") && text("sec-fetch-dest") == Some("document");
     // Whatever changes something says where it comes from.
     let is_own = method == Method::GET || text("origin") == Some(&format!("http://{host}"));
     is_local && (is_near || is_visit) && is_own
@@ -130,8 +159,6 @@ fn is_ours(headers: &HeaderMap, method: &Method, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn asked(method: &Method, path: &str, headers: &[(&'static str, &'static str)]) -> bool {

@@ -15,7 +15,7 @@ use crate::kiosk::{Kiosk, Refusal, Zone};
 
 /// Good enough to see an edge by.
 const QUALITY: u8 = 80;
-const COOKIE: &str = "bedcheck_page";
+pub const COOKIE: &str = "bedcheck_page";
 
 #[derive(Template)]
 #[template(path = "zones.html", config = "src/kiosk/askama.toml")]
@@ -45,13 +45,13 @@ pub async fn enter(State(kiosk): State<Arc<Kiosk>>, Query(invitation): Query<Inv
 
 /// `GET /`
 pub async fn page(State(kiosk): State<Arc<Kiosk>>, headers: HeaderMap) -> Response {
-    let Some(token) = visit(&kiosk, &headers) else { return closed() };
+    let Some(token) = owner(&kiosk, &headers) else { return closed() };
     drawn(&Page { token })
 }
 
 /// `GET /zones`
 pub async fn drawing(State(kiosk): State<Arc<Kiosk>>, headers: HeaderMap) -> Response {
-    if visit(&kiosk, &headers).is_none() {
+    if owner(&kiosk, &headers).is_none() {
         return StatusCode::FORBIDDEN.into_response();
     }
     match blocking(move || kiosk.desk.drawing()).await {
@@ -75,7 +75,7 @@ pub async fn save(
     wanted: Result<Json<Wanted>, axum::extract::rejection::JsonRejection>,
 ) -> Response {
     let said = headers.get("x-bedcheck-token").and_then(|value| value.to_str().ok());
-    if visit(&kiosk, &headers).is_none_or(|token| Some(token.as_str()) != said) {
+    if owner(&kiosk, &headers).is_none_or(|token| Some(token.as_str()) != said) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let Json(wanted) = match wanted {
@@ -96,7 +96,7 @@ pub async fn picture(
     Path(camera): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if visit(&kiosk, &headers).is_none() {
+    if owner(&kiosk, &headers).is_none() {
         return StatusCode::FORBIDDEN.into_response();
     }
     let made = blocking(move || encode_jpeg(&kiosk.desk.picture(&camera)?, QUALITY).ok()).await.flatten();
@@ -118,7 +118,7 @@ pub async fn script() -> Response {
     fixed("text/javascript; charset=utf-8", include_str!("templates/zones.js"))
 }
 
-fn fixed(kind: &'static str, text: &'static str) -> Response {
+pub fn fixed(kind: &'static str, text: &'static str) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
 }
 
@@ -130,7 +130,7 @@ fn closed() -> Response {
     (StatusCode::FORBIDDEN, drawn(&Closed)).into_response()
 }
 
-fn drawn(template: &impl Template) -> Response {
+pub fn drawn(template: &impl Template) -> Response {
     match template.render() {
         Ok(text) => Html(text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -138,12 +138,21 @@ fn drawn(template: &impl Template) -> Response {
 }
 
 /// The token of whoever asks, if they came in by a link.
-fn visit(kiosk: &Kiosk, headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
-    let ours = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
-    ours.filter(|(name, _)| *name == COOKIE).find_map(|(_, cookie)| kiosk.sessions.token(cookie))
+fn owner(kiosk: &Kiosk, headers: &HeaderMap) -> Option<String> {
+    who(kiosk, headers).filter(|(_, is_owner)| *is_owner).map(|(token, _)| token)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// The token of whoever asks, if they came in by a link or a PIN.
+pub fn visit(kiosk: &Kiosk, headers: &HeaderMap) -> Option<String> {
+    who(kiosk, headers).map(|(token, _)| token)
+}
+
+fn who(kiosk: &Kiosk, headers: &HeaderMap) -> Option<(String, bool)> {
+    let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
+    let ours = cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
+    ours.filter(|(name, _)| *name == COOKIE).find_map(|(_, cookie)| kiosk.sessions.visitor(cookie))
+}
+
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }

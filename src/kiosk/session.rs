@@ -73,6 +73,8 @@ struct Visit {
     cookie: String,
     /// What the page's own script says with each change.
     token: String,
+    /// Came in by a link: may do everything.
+    is_owner: bool,
     last: Mono,
 }
 
@@ -95,19 +97,28 @@ impl Sessions {
         if now.wall.0.saturating_sub(made).unsigned_abs() > LINK_LIVES.as_millis() as u64 {
             return None;
         }
+        self.admit(now.mono, true)
+    }
+
+    /// The cookie of somebody whose PIN was right.
+    pub fn welcome(&self) -> Option<String> {
+        self.admit(self.clock.now().mono, false)
+    }
+
+    fn admit(&self, now: Mono, is_owner: bool) -> Option<String> {
         let (cookie, token) = (random().ok()?, random().ok()?);
         let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
-        visits.retain(|visit| now.mono - visit.last < VISIT_LIVES);
+        visits.retain(|visit| now - visit.last < VISIT_LIVES);
         if visits.len() >= MOST_VISITS {
             visits.sort_by_key(|visit| visit.last);
             visits.remove(0);
         }
-        visits.push(Visit { cookie: sha256_hex(cookie.as_bytes()), token, last: now.mono });
+        visits.push(Visit { cookie: sha256_hex(cookie.as_bytes()), token, is_owner, last: now });
         Some(cookie)
     }
 
-    /// The token of the visit the cookie belongs to.
-    pub fn token(&self, cookie: &str) -> Option<String> {
+    /// The token of the visit the cookie belongs to, and whether it began with a link.
+    pub fn visitor(&self, cookie: &str) -> Option<(String, bool)> {
         let (digest, now) = (sha256_hex(cookie.as_bytes()), self.clock.now().mono);
         let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
         let visit = visits.iter_mut().find(|visit| visit.cookie == digest)?;
@@ -115,7 +126,7 @@ impl Sessions {
             return None;
         }
         visit.last = now;
-        Some(visit.token.clone())
+        Some((visit.token.clone(), visit.is_owner))
     }
 }
 
@@ -133,7 +144,10 @@ mod tests {
         assert!(sessions.enter(&"0".repeat(64)).is_none());
         let cookie = sessions.enter(&token).unwrap();
         assert!(sessions.enter(&token).is_none(), "a second time");
-        assert!(sessions.token(&cookie).is_some() && sessions.token("another").is_none());
+        assert!(sessions.visitor(&cookie).is_some_and(|(_, is_owner)| is_owner));
+        assert!(sessions.visitor("another").is_none());
+        let nurse = sessions.welcome().unwrap();
+        assert!(sessions.visitor(&nurse).is_some_and(|(_, is_owner)| !is_owner));
 
         let late = Clock::Fixed(Now { wall: Wall(Clock::system().now().wall.0 + 700_000), ..Now::default() });
         let token = invite(folder.path()).unwrap();

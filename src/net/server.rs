@@ -157,7 +157,9 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WAIT)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        // Only for the one route that asks for it: the kiosk's preview.
+        .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {
         ended = &mut connection => {

@@ -17,9 +17,10 @@ use crate::platform::draws;
 use crate::platform::ledger::{self, Source};
 use crate::platform::log;
 use crate::platform::orders;
+use crate::platform::verifications;
 use crate::wire::batch::{Head, ItemResult, RECEIPT_TYPE, Receipt};
 use crate::wire::dsse::Envelope;
-use crate::wire::event::{Report, RosterSeen};
+use crate::wire::event::{Beat, Report, RosterSeen};
 use crate::wire::statement::{Cover, NO_LINK};
 
 /// Everything of one batch in one transaction; `None` when the device was revoked meanwhile.
@@ -203,20 +204,23 @@ fn keep(
         Report::Finding(Finding::Committed(said)) => draws::commit(tx, device, epoch, said, now),
         // It is in the chain and the log; nothing of the ledger depends on it.
         Report::Privacy(_) => Ok(()),
-        Report::Beat(beat) => {
-            let cameras = serde_json::to_string(&beat.cameras).unwrap_or_default();
-            tx.execute(
-                "UPDATE device SET stored_faces = ?2, unsent = ?3, cameras = ?4 WHERE device = ?1",
-                params![
-                    device.as_str(),
-                    i64::try_from(beat.stored_faces).unwrap_or(i64::MAX),
-                    i64::try_from(beat.unsent).unwrap_or(i64::MAX),
-                    cameras,
-                ],
-            )?;
-            bundles::hear(tx, device, beat.bundle.as_ref(), now)
-        }
+        Report::Verification(said) => verifications::keep(tx, device, &event.id, said, now),
+        Report::Beat(beat) => hear_beat(tx, device, beat, now),
     }
+}
+
+fn hear_beat(tx: &Transaction<'_>, device: &DeviceId, beat: &Beat, now: Wall) -> rusqlite::Result<()> {
+    let cameras = serde_json::to_string(&beat.cameras).unwrap_or_default();
+    tx.execute(
+        "UPDATE device SET stored_faces = ?2, unsent = ?3, cameras = ?4 WHERE device = ?1",
+        params![
+            device.as_str(),
+            i64::try_from(beat.stored_faces).unwrap_or(i64::MAX),
+            i64::try_from(beat.unsent).unwrap_or(i64::MAX),
+            cameras,
+        ],
+    )?;
+    bundles::hear(tx, device, beat.bundle.as_ref(), now)
 }
 
 fn replace_roster(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen) -> rusqlite::Result<()> {

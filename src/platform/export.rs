@@ -196,7 +196,8 @@ fn about(connection: &Connection, claim: &Claim) -> rusqlite::Result<Vec<Link>> 
             | Report::Hello(_)
             | Report::Roster(_)
             | Report::Beat(_)
-            | Report::Privacy(_) => false,
+            | Report::Privacy(_)
+            | Report::Verification(_) => false,
         })
     });
     Ok(links)

@@ -335,6 +335,7 @@ mod tests {
             fmr: "1e-3".into(),
             looks: 1,
             life: None,
+            later: None,
             synthetic: false,
         };
         db.write(|tx| {

@@ -44,4 +44,5 @@ pub mod turns;
 pub mod update;
 pub mod update_keys;
 pub mod upkeep;
+pub mod verifications;
 pub mod view;

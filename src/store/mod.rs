@@ -20,6 +20,7 @@ pub mod room;
 pub mod row;
 pub mod safe;
 mod schema;
+pub mod staff;
 mod token;
 pub mod told;
 

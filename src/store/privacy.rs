@@ -86,7 +86,18 @@ impl Privacy {
 
     /// How a stay is called where its number must not stand: HMAC-SHA-256 under this box's salt, in hexadecimal.
     pub fn subject(&self, stay: &StayId) -> String {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.salt).map(|mac| mac.chain_update(stay.as_str()));
+        self.digest(stay.as_str())
+    }
+
+    /// The same for a proxy, by the number of the card: one proxy of many patients shows, and nobody else can tell whose
+    /// number it is. Blanks and small letters do not make another person.
+    pub fn proxy(&self, number: &str) -> String {
+        let number: String = number.split_whitespace().collect();
+        self.digest(&format!("proxy|{}", number.to_uppercase()))
+    }
+
+    fn digest(&self, text: &str) -> String {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.salt).map(|mac| mac.chain_update(text));
         // HMAC takes keys of any length.
         mac.map_or_else(|_| String::new(), |mac| hex::encode(mac.finalize().into_bytes()))
     }

@@ -14,6 +14,7 @@
 use rusqlite::{Connection, params};
 
 use crate::domain::Finding;
+use crate::domain::kiosk::verification::Outcome;
 use crate::domain::verdict::Verdict;
 use crate::wire::event::Report;
 
@@ -51,7 +52,12 @@ pub fn worth(report: &Report) -> Worth {
     match report {
         Report::Beat(_) => Worth::Beat,
         Report::Finding(Finding::Checked(result)) if result.verdict == Verdict::Verified => Worth::Verified,
-        Report::Hello(_) | Report::Roster(_) | Report::Finding(_) | Report::Privacy(_) => Worth::Finding,
+        Report::Verification(said) if said.outcome == Outcome::Verified => Worth::Verified,
+        Report::Hello(_)
+        | Report::Roster(_)
+        | Report::Finding(_)
+        | Report::Privacy(_)
+        | Report::Verification(_) => Worth::Finding,
     }
 }
 

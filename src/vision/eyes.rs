@@ -95,6 +95,15 @@ impl Eyes {
         self.faces_in(picture, &tiles(picture), head.quarters())
     }
 
+    /// Every upright face once, surest first: people who stand. Small and lying ones are not looked for.
+    ///
+    /// # Errors
+    /// [`NetError`].
+    pub fn faces_upright(&mut self, picture: &Picture) -> Result<Vec<Face>, NetError> {
+        let whole = Area { x: 0, y: 0, width: picture.width(), height: picture.height() };
+        self.faces_in(picture, &[whole], Head::Up.quarters())
+    }
+
     /// Faces of some parts of a picture, seen from one direction and its opposite.
     fn faces_in(&mut self, picture: &Picture, areas: &[Area], quarters: u8) -> Result<Vec<Face>, NetError> {
         let mut candidates = Vec::new();

@@ -3,6 +3,7 @@
 //! Points are continuous: pixel (column i, row j) covers [i, i+1) × [j, j+1), its centre is (i + 0.5, j + 0.5).
 
 use crate::base::frame::{Area, Picture};
+pub use crate::base::picture::{resize, shrink};
 
 /// x to the right, y down, in pixels.
 pub type Point = [f32; 2];
@@ -193,27 +194,6 @@ fn halve(picture: &Picture, area: Area) -> Option<Picture> {
         }
     }
     Picture::new(width, height, rgb)
-}
-
-/// A picture scaled down so that no side is longer than `side`, for evidence and comparisons with the empty bed.
-pub fn shrink(picture: &Picture, side: u32) -> Picture {
-    let factor = f64::from(side) / f64::from(picture.width().max(picture.height()));
-    if factor >= 1.0 {
-        return picture.clone();
-    }
-    let scaled = |length: u32| ((f64::from(length) * factor).round() as u32).max(1);
-    resize(picture, scaled(picture.width()), scaled(picture.height())).unwrap_or_else(|| picture.clone())
-}
-
-/// Area-correct scaling to exactly `width` × `height`.
-pub fn resize(picture: &Picture, width: u32, height: u32) -> Option<Picture> {
-    use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
-    let source =
-        images::ImageRef::new(picture.width(), picture.height(), picture.rgb(), PixelType::U8x3).ok()?;
-    let mut target = images::Image::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options).ok()?;
-    Picture::new(width, height, target.into_vec())
 }
 
 /// Brightness of an RGB value (ITU-R BT.601), in its own range.

@@ -10,6 +10,8 @@ use crate::vision::session::{Net, NetError};
 pub const POINTS: usize = 468;
 /// Side of a mesh crop, in longer sides of the box it is made from.
 pub const CROP: f32 = 1.5;
+/// A face that jumps farther than this share of its width between two frames is another face.
+const JUMP: f32 = 0.5;
 
 // Right and left are the person's own.
 const RIGHT_EYE: usize = 33;
@@ -105,6 +107,12 @@ impl Mesh {
         let middle = [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0];
         let center = [cos * middle[0] - sin * middle[1], sin * middle[0] + cos * middle[1]];
         (center, high[0] - low[0], high[1] - low[1], angle)
+    }
+
+    /// Whether `later` can be the same face one frame later.
+    pub fn goes_on_with(&self, later: &Mesh) -> bool {
+        let ((a, width, ..), (b, ..)) = (self.extent(), later.extent());
+        (a[0] - b[0]).hypot(a[1] - b[1]) <= width * JUMP
     }
 
     pub fn pose(&self) -> Pose {

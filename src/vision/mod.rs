@@ -17,6 +17,7 @@ pub mod geometry;
 pub mod manifest;
 pub mod mesh;
 pub mod motion;
+pub mod near;
 pub mod occupancy;
 pub mod onnx_file;
 pub mod pad;

@@ -7,6 +7,7 @@ use crate::base::frame::Tamper;
 use crate::base::ids::{BedId, DeviceId, StayId, WardId};
 use crate::domain::Finding;
 use crate::domain::draw::Commitment;
+use crate::domain::kiosk::verification::Verification;
 use crate::domain::operating::Realised;
 use crate::wire::bundle::BundleBeat;
 use crate::wire::privacy::PrivacyNote;
@@ -45,6 +46,9 @@ pub enum Report {
     /// What was erased of whoever, and on which ground a face is kept. An older platform keeps it in the chain and calls
     /// it unreadable.
     Privacy(PrivacyNote),
+    /// What a verification at the kiosk came to. An older platform keeps it in the chain, too. In a box, because it is
+    /// larger than the rest.
+    Verification(Box<Verification>),
 }
 
 impl Report {
@@ -60,6 +64,7 @@ impl Report {
             Report::Finding(Finding::Committed(_)) => "cn.bedcheck.commitment.v1",
             Report::Beat(_) => "cn.bedcheck.beat.v1",
             Report::Privacy(_) => "cn.bedcheck.privacy.v1",
+            Report::Verification(_) => "cn.bedcheck.verification.v1",
         }
     }
 }

@@ -23,6 +23,7 @@ use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 mod case;
 mod door;
 mod enrolment;
+mod kiosk;
 mod papers;
 mod parcel;
 mod renewal;

@@ -281,6 +281,7 @@ pub fn check(verdict: Verdict) -> Commit {
         fmr: "1e-3".into(),
         looks: 3,
         life: None,
+        later: None,
         synthetic: true,
     })));
     commit.crop = Some(Private::new(crop()));

@@ -327,6 +327,7 @@ fn check(seq: u64, at: Wall) -> Report {
         fmr: "1e-3".to_owned(),
         looks: 1,
         life: None,
+        later: None,
         synthetic: true,
     }))
 }

@@ -6,6 +6,9 @@
 //! bed 05 stay S5 person S4                ... of the same person as another stay
 //! blind 05 stay S5                        a row of the roster without a camera
 //! spare 06                                a camera over a bed without a patient
+//! walk 04                                 (after `bed`) no camera is over it: a nurse brings one
+//! here 04                                 the nurse stands there and says so
+//! later 04 examination                    ... or goes on without a result, for a reason
 //! shows 04 empty                          from now on (verified | other | person S8 | hidden | empty | dark | blurred |
 //!                                         two | uncertain | nothing | unknown | photo | mask | unwatched |
 //!                                         breathing | masked)
@@ -29,6 +32,7 @@
 //! expect reason 04 dark                   ... and why it was inconclusive
 //! expect one of them not_reached          some check was inconclusive for this reason
 //! expect checks 04 3                      how many there were
+//! expect later 04 examination             why a nurse went on without a result, or `none`
 //! expect exception 04 hanging_bed raised  the last move of that exception
 //! expect no exception 04                  nothing open or ended
 //! expect irregular two_in_bed raised      the last move of that irregularity, or `none`
@@ -61,6 +65,7 @@ pub struct Story {
     policy: Policy,
     facts: Vec<Fact>,
     views: BTreeMap<BedId, CameraId>,
+    walks: BTreeMap<BedId, CameraId>,
     shows: BTreeMap<BedId, String>,
     now: Now,
     domain: Option<Domain>,
@@ -111,6 +116,10 @@ fn counted(found: usize, wanted: &str) -> Result<(), String> {
     (found.to_string() == wanted).then_some(()).ok_or_else(|| format!("found {found}"))
 }
 
+fn said(found: &str, wanted: &str) -> Result<(), String> {
+    (found == wanted).then_some(()).ok_or_else(|| format!("found {found}"))
+}
+
 fn name_of(moved: Move) -> &'static str {
     match moved {
         Move::Raised => "raised",
@@ -126,6 +135,7 @@ impl Story {
             policy: Policy::ordinary(face),
             facts: Vec::new(),
             views: BTreeMap::new(),
+            walks: BTreeMap::new(),
             shows: BTreeMap::new(),
             now: Now { mono: Mono(1000), wall: Wall(1_790_000_000_000), boot: 1000 },
             domain: None,
@@ -152,6 +162,15 @@ impl Story {
             ["blind", id, "stay", stay] => self.admit(id, stay, false),
             ["spare", id] => {
                 self.views.insert(bed(id), CameraId::new("cam").unwrap());
+            }
+            ["walk", id] => {
+                let camera = self.views.remove(&bed(id)).ok_or("name its bed first")?;
+                self.walks.insert(bed(id), camera);
+            }
+            ["here", id] => self.feed(Input::Here { bed: bed(id) }),
+            ["later", id, why] => {
+                let why = serde_json::from_value((*why).into()).map_err(|_| "no such reason")?;
+                self.feed(Input::Later { bed: bed(id), why });
             }
             ["clock", by] => self.now.wall = moment(self.now.wall, by),
             ["platform", "agrees"] => self.feed(Input::PlatformTime { ahead_ms: 0 }),
@@ -302,6 +321,7 @@ impl Story {
 
     fn start(&mut self) {
         let mut domain = Domain::new(self.policy.clone(), self.views.clone(), [9; 32], self.now);
+        domain = domain.walking(self.walks.clone());
         domain.handle(self.now, Input::Recall(self.memories.values().cloned().collect()));
         self.domain = Some(domain);
         self.drain();
@@ -446,10 +466,7 @@ impl Story {
         };
         let wrong = |found: String| Err(format!("found {found}"));
         match words {
-            ["check", id, verdict] => {
-                let found = last(id)?.verdict.name();
-                if found == *verdict { Ok(()) } else { wrong(found.to_owned()) }
-            }
+            ["check", id, verdict] => said(last(id)?.verdict.name(), verdict),
             ["reason", id, reason] => {
                 let Verdict::Inconclusive { reason: found } = last(id)?.verdict else {
                     return wrong(last(id)?.verdict.name().to_owned());
@@ -468,6 +485,7 @@ impl Story {
                     .collect();
                 if reasons.contains(&format!("{reason:?}")) { Ok(()) } else { wrong(reasons.join(", ")) }
             }
+            ["later", id, why] => said(last(id)?.later.map_or("none", |why| why.name()), why),
             ["checks", id, count] => {
                 counted(self.checks.iter().filter(|check| check.bed == bed(id)).count(), count)
             }

@@ -17,6 +17,7 @@ mod privacy;
 mod roster;
 mod run;
 mod setup;
+mod staff;
 mod support;
 mod update;
 mod verify;
@@ -64,6 +65,8 @@ enum Command {
     Roster(roster::Roster),
     /// 人脸登记 · enrols the people of the roster from their reference pictures.
     Enrol(enrol::Enrol),
+    /// 工作人员 · who may sign at the kiosk and open this device's pages.
+    Staff(staff::Members),
     /// 个人信息保护 · erases faces, keeps the ledger of grounds, writes the impact assessment.
     Privacy(privacy::Privacy),
     /// 活体阈值标定 · films presentations before a camera and sets its liveness thresholds.
@@ -126,6 +129,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Command::Zones(command) => command.run(),
         Command::Roster(roster) => roster.run(),
         Command::Enrol(command) => command.run(),
+        Command::Staff(command) => command.run(),
         Command::Privacy(command) => command.run(),
         Command::Calibrate(command) => command.run(),
         Command::Camera(command) => command.run(),

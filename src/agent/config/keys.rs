@@ -113,6 +113,13 @@ pub const ROOT: &[Key] = &[
         "metrics and health on this machine, for a monitoring system",
     ),
     key("page", Kind::Table(local::PAGE), Optional(""), "本机页面", "the page on this machine"),
+    key(
+        "kiosk",
+        Kind::Table(local::KIOSK),
+        Optional(""),
+        "核查窗口（入院、结算、购药取药）",
+        "the kiosk at admission, settlement or pharmacy",
+    ),
     key("update", Kind::Table(update::KEYS), Default(""), "签名更新", "signed updates"),
     key(
         "camera",

@@ -1,11 +1,13 @@
-//! `[health]` and `[page]`: what the agent serves on this machine alone.
+//! `[health]`, `[page]` and `[kiosk]`: what the agent serves on this machine alone.
 
 use std::net::IpAddr;
 
+use crate::agent::config::camera::{CameraMode, CameraSettings};
 use crate::agent::config::check::Complaints;
 use crate::agent::config::keys::{Key, Need, key};
 use crate::agent::config::kinds::Kind;
 use crate::agent::config::walk::Fields;
+use crate::base::ids::CameraId;
 
 pub const HEALTH: &[Key] = &[key(
     "listen",
@@ -23,7 +25,15 @@ pub const PAGE: &[Key] = &[key(
     "where the local page (zone editor) is served; `bedcheck zones` gives a link to it",
 )];
 
-/// The address of `[health]` or `[page]`; anything but loopback is complained of.
+pub const KIOSK: &[Key] = &[key(
+    "listen",
+    Kind::Socket,
+    Need::Required("127.0.0.1:8471"),
+    "核查窗口页面的本机地址；本机浏览器全屏打开；需要一台 mode = \"kiosk\" 的摄像头",
+    "where the kiosk's screen is served to this machine's browser; wants one camera of mode \"kiosk\"",
+)];
+
+/// The address of `[health]`, `[page]` or `[kiosk]`; anything but loopback is complained of.
 pub fn read(fields: Option<&Fields>, found: &mut Complaints) -> Option<String> {
     let fields = fields?;
     let address = fields.text("listen")?;
@@ -39,4 +49,33 @@ pub fn read(fields: Option<&Fields>, found: &mut Complaints) -> Option<String> {
         );
     }
     Some(address.to_owned())
+}
+
+/// Where the kiosk's screen is served, and through which camera it looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KioskSettings {
+    pub listen: String,
+    pub camera: CameraId,
+}
+
+/// `[kiosk]` with its camera; one kiosk has one camera.
+pub fn kiosk(
+    fields: Option<&Fields>,
+    cameras: &[CameraSettings],
+    found: &mut Complaints,
+) -> Option<KioskSettings> {
+    let listen = read(fields, found)?;
+    let mut kiosks = cameras.iter().filter(|camera| camera.mode == CameraMode::Kiosk);
+    match (kiosks.next(), kiosks.next()) {
+        (Some(camera), None) => Some(KioskSettings { listen, camera: camera.id.clone() }),
+        (first, _) => {
+            let count = if first.is_some() { "2+" } else { "0" };
+            found.add(
+                fields?.place("listen"),
+                format!("[kiosk] 需要恰好一台 mode = \"kiosk\" 的摄像头，现有 {count}"),
+                format!("[kiosk] wants exactly one camera of mode \"kiosk\"; there are {count}"),
+            );
+            None
+        }
+    }
 }

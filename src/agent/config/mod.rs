@@ -45,6 +45,7 @@ pub use crate::agent::config::camera::{CameraMode, CameraSettings};
 use crate::agent::config::check::Complaints;
 pub use crate::agent::config::layers::Above;
 use crate::agent::config::legal::Legal;
+pub use crate::agent::config::local::KioskSettings;
 pub use crate::agent::config::ports::{FhirSettings, Port, TlsFiles};
 pub use crate::agent::config::source_of_pictures::Source;
 use crate::agent::config::tree::{Entry, Table, Value};
@@ -115,6 +116,8 @@ pub struct Settings {
     pub health: Option<String>,
     /// Where the local page is served.
     pub page: Option<String>,
+    /// The kiosk's screen and camera.
+    pub kiosk: Option<KioskSettings>,
     /// The signed bundle in use.
     pub bundle: Option<Active>,
     /// How long a new one must run well.
@@ -207,6 +210,7 @@ fn mean(fields: &Fields, base: &Path, bundle: Option<Active>, found: &mut Compla
     let pack = bundle.as_ref().filter(|bundle| bundle.has_pack).map(|bundle| bundle.folder.clone());
     let health = local::read(fields.table("health"), found);
     let page = local::read(fields.table("page"), found);
+    let kiosk = local::kiosk(fields.table("kiosk"), &cameras, found);
     let keys = sealing::read(fields.table("keys"), base, found);
     let ward = fields.table("ward")?;
     Some(Settings {
@@ -230,6 +234,7 @@ fn mean(fields: &Fields, base: &Path, bundle: Option<Active>, found: &mut Compla
         keys,
         health,
         page,
+        kiosk,
         bundle,
         probation: fields.table("update")?.span("probation")?,
         patrol: policy,
@@ -274,9 +279,16 @@ impl Settings {
 
     /// Which camera looks at which bed by itself.
     pub fn views(&self) -> BTreeMap<BedId, CameraId> {
-        let looks = |id: &CameraId| {
-            self.cameras.iter().any(|camera| camera.id == *id && camera.mode == CameraMode::Bed)
-        };
+        self.seen_by(CameraMode::Bed)
+    }
+
+    /// Which camera a nurse brings to which bed.
+    pub fn walks(&self) -> BTreeMap<BedId, CameraId> {
+        self.seen_by(CameraMode::Round)
+    }
+
+    fn seen_by(&self, mode: CameraMode) -> BTreeMap<BedId, CameraId> {
+        let looks = |id: &CameraId| self.cameras.iter().any(|camera| camera.id == *id && camera.mode == mode);
         let beds = self.beds.iter().filter(|bed| looks(&bed.camera));
         beds.map(|bed| (bed.id.clone(), bed.camera.clone())).collect()
     }

@@ -150,6 +150,12 @@ impl Figures {
         self.faces.set(i64::try_from(faces).unwrap_or(i64::MAX));
     }
 
+    /// When the platform last acknowledged.
+    pub fn acknowledged(&self) -> Option<Wall> {
+        let seconds = self.acknowledged.get();
+        (seconds > 0.0).then_some(Wall((seconds * 1000.0) as i64))
+    }
+
     pub fn delivered(&self, is_acknowledged: bool, now: Wall) {
         let result = if is_acknowledged { "acknowledged" } else { "failed" };
         self.deliveries.get_or_create(&[("result", result.to_owned())]).inc();

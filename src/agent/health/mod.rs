@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::agent::config::Settings;
+use crate::agent::round_desk::Walk;
 use crate::base::clock::{Clock, Wall};
 use crate::base::files::{FileError, read_at_most, write_owner_only};
 use crate::base::ids::CameraId;
@@ -78,6 +79,8 @@ pub struct Shown {
     pub slots: BTreeMap<CameraId, Slot>,
     pub settings: Option<Settings>,
     pub config: ConfigState,
+    /// The round on foot.
+    pub walk: Option<Walk>,
 }
 
 impl Health {
@@ -103,6 +106,16 @@ impl Health {
         let (cameras, beds) = (settings.cameras.len(), settings.beds.len());
         self.0.systemd.ready(&format!("{cameras} cameras, {beds} beds watched"));
         self.turned();
+    }
+
+    /// Whoever decides now takes what nurses say here.
+    pub fn walks(&self, walk: Walk) {
+        self.with(|shown| shown.walk = Some(walk));
+    }
+
+    /// When the platform last acknowledged; `None` before.
+    pub fn acknowledged(&self) -> Option<Wall> {
+        self.0.figures.acknowledged()
     }
 
     /// The agent stops to start with other settings.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::platform::dashboard::{Dashboard, Trouble};
-use crate::platform::view;
+use crate::platform::{verifications, view};
 
 type Answer = Result<Json<Value>, Trouble>;
 
@@ -35,4 +35,10 @@ pub async fn ledger(State(dashboard): State<Arc<Dashboard>>) -> Answer {
     let now = dashboard.clock.now().wall;
     let ledger = dashboard.read(view::ledger).await?;
     Ok(Json(json!({ "now": now, "ledger": ledger })))
+}
+
+pub async fn verifications(State(dashboard): State<Arc<Dashboard>>) -> Answer {
+    let now = dashboard.clock.now().wall;
+    let verifications = dashboard.read(verifications::latest).await?;
+    Ok(Json(json!({ "now": now, "verifications": verifications })))
 }

@@ -71,6 +71,7 @@ impl Dashboard {
             .route("/api/v1/exceptions", get(api::exceptions))
             .route("/api/v1/devices", get(api::devices))
             .route("/api/v1/ledger", get(api::ledger))
+            .route("/api/v1/verifications", get(api::verifications))
             .route("/evidence/{device}/{id}", get(evidence::sheet))
             .route("/evidence/{device}/{id}/ask", post(evidence::ask))
             .route("/evidence/{device}/{id}/approve", post(evidence::approve))

@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 7, tables: TABLES, page_bytes: 4096 };
+pub const SCHEMA: Schema = Schema { version: 8, tables: TABLES, page_bytes: 4096 };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -156,6 +156,29 @@ CREATE TABLE done (
     evidence    INTEGER NOT NULL,
     PRIMARY KEY (device, epoch, round, bed)
 ) STRICT;
+-- What verifications at kiosks came to. `amount_fen`, `drugs` (one a line) and the proxy are for the pharmacy rules.
+CREATE TABLE verification (
+    device      TEXT    NOT NULL REFERENCES device,
+    event       TEXT    NOT NULL,
+    visit       TEXT    NOT NULL,       -- the same for every result of one visit
+    purpose     TEXT    NOT NULL,
+    stay        TEXT    NOT NULL,
+    masked_name TEXT    NOT NULL,
+    outcome     TEXT    NOT NULL,
+    reason      TEXT,                   -- of what was not decided, or the cue of an attack
+    resembles   TEXT,                   -- another stay whose face it was
+    proxy       TEXT,                   -- digest of the proxy's number, of this device alone
+    proxy_name  TEXT,
+    staff       TEXT,                   -- who signed, one a line
+    amount_fen  INTEGER,
+    drugs       TEXT,
+    synthetic   INTEGER NOT NULL,
+    done_ms     INTEGER NOT NULL,       -- device's clock
+    received_ms INTEGER NOT NULL,
+    PRIMARY KEY (device, event)
+) STRICT;
+CREATE INDEX verification_done ON verification (done_ms);
+CREATE INDEX verification_stay ON verification (stay, done_ms);
 CREATE TABLE exception (
     device      TEXT    NOT NULL REFERENCES device,
     id          TEXT    NOT NULL,
