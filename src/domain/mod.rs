@@ -30,6 +30,7 @@ pub mod operating;
 pub mod order;
 pub mod patrol;
 pub mod policy;
+pub mod presence;
 pub mod retention;
 pub mod roster;
 pub mod round;

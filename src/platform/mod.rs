@@ -25,6 +25,7 @@ pub mod cases;
 pub mod certificates;
 pub mod chain;
 pub mod cmd;
+pub mod coverage;
 pub mod dashboard;
 pub mod db;
 pub mod devices;

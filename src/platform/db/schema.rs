@@ -179,6 +179,38 @@ CREATE TABLE verification (
 ) STRICT;
 CREATE INDEX verification_done ON verification (done_ms);
 CREATE INDEX verification_stay ON verification (stay, done_ms);
+-- The ledger added up by bed and day of China (UTC+8), for pages over months; kept by the triggers below it.
+CREATE TABLE bed_day (
+    device   TEXT    NOT NULL REFERENCES device,
+    day      INTEGER NOT NULL,          -- days since 1970
+    bed      TEXT    NOT NULL,
+    due      INTEGER NOT NULL DEFAULT 0,
+    missed   INTEGER NOT NULL DEFAULT 0,
+    verified INTEGER NOT NULL DEFAULT 0,
+    excused  INTEGER NOT NULL DEFAULT 0,
+    unclear  INTEGER NOT NULL DEFAULT 0,
+    against  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (device, day, bed)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER due_counted AFTER INSERT ON due BEGIN
+    INSERT INTO bed_day (device, day, bed, due)
+    VALUES (NEW.device, (NEW.due_ms + 28800000) / 86400000, NEW.bed, 1)
+    ON CONFLICT DO UPDATE SET due = due + 1;
+END;
+CREATE TRIGGER due_missed AFTER UPDATE OF state ON due WHEN (NEW.state = 'not_done') <> (OLD.state = 'not_done') BEGIN
+    UPDATE bed_day SET missed = missed + iif(NEW.state = 'not_done', 1, -1)
+    WHERE device = NEW.device AND day = (NEW.due_ms + 28800000) / 86400000 AND bed = NEW.bed;
+END;
+CREATE TRIGGER done_counted AFTER INSERT ON done BEGIN
+    UPDATE bed_day SET
+        verified = verified + (NEW.verdict = 'Verified'),
+        excused = excused + (NEW.verdict = 'Excused'),
+        unclear = unclear + (NEW.verdict IN ('Inconclusive', 'FaceHidden')),
+        against = against + (NEW.verdict IN ('Absent', 'Mismatch', 'WrongBed', 'NotLive'))
+    WHERE device = NEW.device AND bed = NEW.bed AND day = (
+        SELECT (due_ms + 28800000) / 86400000 FROM due
+        WHERE device = NEW.device AND epoch = NEW.epoch AND round = NEW.round AND bed = NEW.bed);
+END;
 CREATE TABLE exception (
     device      TEXT    NOT NULL REFERENCES device,
     id          TEXT    NOT NULL,
