@@ -4,9 +4,8 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "the helpers of a test fail by panicking; test files need no sync; a measurement is printed"
+    reason = "the helpers of a test fail by panicking; test files need no sync"
 )]
 
 #[expect(dead_code, reason = "other tests need the rest")]
@@ -22,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hospital::{Hospital, Visitor};
 use puppet::{Person, Pose, Stage};
-use terminal::{ask, get};
+use terminal::get;
 
 /// Nets and two programs: one at a time on a small machine.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -148,5 +147,4 @@ fn how_long_a_visit_takes() {
         times.sort_unstable();
         println!("{way}: median {:?} ms of {times:?}", times.get(times.len() / 2));
     }
-    let _ = ask;
 }
