@@ -12,7 +12,7 @@
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |
 //! | | [`store`] | journal and outbox in one synced transaction, sealed templates and their keys, ledger of grounds, facts behind the roster, bundle in use |
 //! | | [`uplink`] | one batch to the platform over mutual TLS, one receipt back |
-//! | | [`kiosk`] | the local page: bed zones drawn on a live picture |
+//! | | [`kiosk`] | the pages on the device: kiosk, round terminal, bed zones |
 //! | | [`hospital`] | rosters, changes, HL7, national JSON and FHIR as hospitals write them |
 //! | 1 meaning | [`domain`] | pure: facts, rounds drawn as committed, looks, verdicts, exceptions, contradictions |
 //! | | [`wire`] | messages: event, statement, chain, signature, seal, receipt |

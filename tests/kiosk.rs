@@ -4,9 +4,8 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::panic,
-    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "the helpers of a test fail by panicking; test files need no sync; a measurement is printed"
+    reason = "the helpers of a test fail by panicking; test files need no sync"
 )]
 
 #[expect(dead_code, reason = "other tests need the rest")]
@@ -22,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hospital::{Hospital, Visitor};
 use puppet::{Person, Pose, Stage};
-use terminal::{ask, get};
+use terminal::get;
 
 /// Nets and two programs: one at a time on a small machine.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -123,13 +122,17 @@ fn a_stranger_with_a_proxy_a_wrong_pin_and_a_camera_pulled_out_each_leave_their_
     assert!(!said.contains("李四") && !said.contains("999999199001011234"), "{said}");
 }
 
-/// `cargo test --release --test kiosk -- --ignored --nocapture`: how long visits take from the face in view to the result.
+/// `cargo test --release --test kiosk -- --ignored --nocapture`: how long visits take from the face in view to the result;
+/// `KIOSK_WAY=challenge` for one way only.
 #[test]
 #[ignore = "a measurement, printed; nothing here may be slow enough to fail"]
 fn how_long_a_visit_takes() {
     let patient = person("kiosk/k1.jpg");
     for (way, rule) in [("passive", "passive = { live_at = 0.2, attack_below = 0.02 }\n"), ("challenge", "")]
     {
+        if std::env::var("KIOSK_WAY").is_ok_and(|only| only != way) {
+            continue;
+        }
         let stage = Stage::new(patient.picture(Pose::Gone));
         let mut hospital = Hospital::new(&stage, rule);
         let mut visitor = Visitor::at(&hospital.kiosk());
@@ -148,5 +151,4 @@ fn how_long_a_visit_takes() {
         times.sort_unstable();
         println!("{way}: median {:?} ms of {times:?}", times.get(times.len() / 2));
     }
-    let _ = ask;
 }

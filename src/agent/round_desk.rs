@@ -9,9 +9,10 @@ use tracing::{error, warn};
 use crate::agent::health::Health;
 use crate::agent::zones::ZoneDesk;
 use crate::base::clock::Wall;
+use crate::base::frame::Picture;
 use crate::base::redact::Private;
 use crate::domain::Input;
-use crate::domain::walk::Sheet;
+use crate::domain::walk::{Sheet, Walked};
 use crate::kiosk::counter::Signed;
 use crate::kiosk::rounds::{Rounds, Said, Terminal};
 use crate::store::staff::{Entry, Staff};
@@ -78,6 +79,15 @@ impl Rounds for ZoneDesk {
             Said::Later(bed, why) => Input::Later { bed, why },
         };
         walk.says.blocking_send(input).is_ok()
+    }
+
+    fn aim(&self) -> Option<Picture> {
+        let shown = self.health.shown();
+        let sheet = shown.walk?.sheet.borrow().clone()?;
+        let here = sheet.stops.into_iter().find(|stop| matches!(stop.walked, Walked::Here { .. }))?;
+        let settings = shown.settings?;
+        let bed = settings.beds.iter().find(|bed| bed.id == here.bed)?;
+        shown.slots.get(&bed.camera)?.newest()?.picture.cut(bed.zone)
     }
 
     fn enter(&self, name: &str, pin: &Private<String>) -> Signed {

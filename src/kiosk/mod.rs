@@ -107,6 +107,7 @@ pub fn router(desk: impl Desk, invitations: PathBuf, clock: Clock) -> Router {
         .route("/login", get(round_pages::login).post(round_pages::enter))
         .route("/round", get(round_pages::page).post(round_pages::say))
         .route("/round/list", get(round_pages::part))
+        .route("/round/aim.jpg", get(round_pages::aim))
         .route("/round.css", get(round_pages::style))
         .route("/round.js", get(round_pages::script))
         .layer(DefaultBodyLimit::max(MOST_BODY))

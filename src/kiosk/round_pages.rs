@@ -15,6 +15,7 @@ use crate::domain::verdict::Verdict;
 use crate::domain::walk::{Later, Stop, Walked};
 use crate::kiosk::Kiosk;
 use crate::kiosk::counter::Signed;
+use crate::kiosk::counter_socket;
 use crate::kiosk::pages::{COOKIE, blocking, drawn, fixed, visit};
 use crate::kiosk::rounds::{Said, Terminal};
 
@@ -148,6 +149,20 @@ pub async fn part(State(kiosk): State<Arc<Kiosk>>, headers: HeaderMap) -> Respon
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     drawn(&list(&terminal, token))
+}
+
+/// `GET /round/aim.jpg`: the bed as the cart's camera has it.
+pub async fn aim(State(kiosk): State<Arc<Kiosk>>, headers: HeaderMap) -> Response {
+    if visit(&kiosk, &headers).is_none() {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let made = blocking(move || counter_socket::preview(&kiosk.desk.aim()?)).await.flatten();
+    match made {
+        Some(bytes) => {
+            ([(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))], bytes).into_response()
+        }
+        None => (StatusCode::NOT_FOUND, "no picture").into_response(),
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! What the round terminal (巡查) needs from the agent: the nurse's list, what she says of a bed, and who she is.
 
+use crate::base::frame::Picture;
 use crate::base::ids::BedId;
 use crate::base::redact::Private;
 use crate::domain::walk::{Later, Sheet};
@@ -30,6 +31,9 @@ pub trait Rounds: Send + Sync + 'static {
 
     /// False while the agent starts or ends.
     fn say(&self, said: Said) -> bool;
+
+    /// What the camera shows of the bed where the nurse stands, for aiming it; nothing else and nowhere else.
+    fn aim(&self) -> Option<Picture>;
 
     /// Whether a member of staff is who they say.
     fn enter(&self, name: &str, pin: &Private<String>) -> Signed;

@@ -102,7 +102,7 @@ impl Drop for Hospital {
 
 /// The platform's process and its two addresses.
 fn platform(at: &Path) -> (Child, String, String) {
-    let child = Command::new(env!("CARGO_BIN_EXE_bedcheck-platform"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bedcheck-platform"))
         .args(["serve", "--dir", "platform", "--devices", "127.0.0.1:0", "--dashboard", "127.0.0.1:0"])
         .current_dir(at)
         .stdin(Stdio::null())
@@ -119,7 +119,8 @@ fn platform(at: &Path) -> (Child, String, String) {
         }
         std::thread::sleep(STEP);
     }
-    panic!("the platform did not start");
+    child.kill().unwrap();
+    panic!("the platform did not start: {}", child.wait().unwrap());
 }
 
 fn add_staff(at: &Path, name: &str, pin: &str) {

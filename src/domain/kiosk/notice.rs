@@ -14,8 +14,8 @@ pub const TEXT: [(&str, &str); 5] = [
         "It is compared on this device only; pictures are forgotten at once, neither stored nor sent.",
     ),
     (
-        "上传的只有结果：时间、就诊号、通过与否和所用方式。",
-        "Only the result leaves: time, number of the stay, whether it passed, and by which way.",
+        "上传的只有文字结果：时间、就诊号、姓氏、通过与否和所用方式；取药另有金额和药品编码，代办另有代办人姓氏、关系和证件号的加密摘要。",
+        "Only words leave: time, stay, first letter of the name, whether it passed and how; at the pharmacy also amount and drug codes, for a proxy also first letter, relation and a keyed digest of the number.",
     ),
     (
         "您可以不用摄像头：出示身份证、腕带或医保卡，由两名工作人员核对，待遇不受影响。",
@@ -39,7 +39,7 @@ mod tests {
         let digest = hex::encode(Sha256::digest(format!("{VERSION}\n{text}")));
         assert_eq!(
             &digest[..16],
-            "34913cfdb40c3b13",
+            "7c6b490cb15e2b68",
             "a new text wants a new version, and this digest of both"
         );
     }

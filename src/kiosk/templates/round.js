@@ -30,6 +30,10 @@ async function refresh() {
   }
 }
 
+setInterval(() => {
+  const aim = document.getElementById("aim");
+  if (aim && aim.complete) aim.src = "/round/aim.jpg?" + Date.now();
+}, 500);
 setInterval(refresh, 2000);
 setInterval(() => {
   left = Math.max(0, left - 1000);
