@@ -22,6 +22,7 @@ use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod case;
 mod door;
+mod doors;
 mod enrolment;
 mod papers;
 mod parcel;
