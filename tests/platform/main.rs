@@ -21,6 +21,7 @@ use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod case;
+mod decisions;
 mod door;
 mod doors;
 mod enrolment;
