@@ -309,7 +309,7 @@ pub fn exceptions(
         .prepare_cached(
             "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
                     e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail
-             FROM exception e JOIN device d USING (device) WHERE ?2 IS NULL OR d.institution = ?2
+             FROM exception e CROSS JOIN device d ON d.device = e.device AND (?2 IS NULL OR d.institution = ?2)
              ORDER BY e.state = 'ended', e.last_ms DESC, e.id LIMIT ?1",
         )?
         .query_map(params![MOST_ROWS, scope], |row| {
@@ -377,14 +377,14 @@ pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result
     Ok(devices)
 }
 
-/// The newest checks that were due.
+/// The newest checks that were due. The order of the join keeps SQLite on the index by time.
 pub fn ledger(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DueRow>> {
     connection
         .prepare_cached(
             "SELECT u.device, u.epoch, u.round, u.bed, u.stay, u.masked_name, u.due_ms, u.until_ms, u.state,
                     o.verdict, o.done_ms, o.received_ms
-             FROM due u LEFT JOIN done o USING (device, epoch, round, bed)
-             JOIN device d ON d.device = u.device AND (?2 IS NULL OR d.institution = ?2)
+             FROM due u CROSS JOIN device d ON d.device = u.device AND (?2 IS NULL OR d.institution = ?2)
+             LEFT JOIN done o ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed
              ORDER BY u.due_ms DESC, u.round DESC, u.device, u.bed LIMIT ?1",
         )?
         .query_map(params![MOST_ROWS, scope], |row| {
@@ -430,9 +430,9 @@ pub fn rounds(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<
         .prepare_cached(
             "SELECT u.device, u.round, u.due_ms, max(u.until_ms), sum(u.state = 'open'), sum(u.state = 'settled'),
                     sum(u.state = 'not_done')
-             FROM due u JOIN device d ON d.device = u.device AND d.epoch = u.epoch AND d.revoked_ms IS NULL
-                  AND (?1 IS NULL OR d.institution = ?1)
-             WHERE u.round = (SELECT max(round) FROM due n WHERE n.device = u.device AND n.epoch = u.epoch)
+             FROM device d CROSS JOIN due u ON u.device = d.device AND u.epoch = d.epoch AND u.round =
+                  (SELECT max(round) FROM due n WHERE n.device = d.device AND n.epoch = d.epoch)
+             WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
              GROUP BY u.device ORDER BY u.device",
         )?
         .query_map([scope], |row| {

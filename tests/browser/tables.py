@@ -1,4 +1,4 @@
-"""Writes a ward that was already looked at into a platform's tables, or makes somebody's session old.
+"""Writes a ward that was already looked at into a platform's tables, or years of many wards, or makes a session old.
 
 What devices deliver is tested elsewhere (tests/platform); here only the pages are looked at.
 """
@@ -58,11 +58,55 @@ def fill_bed(db, now, device, bed, stay, verdict):
         )
 
 
+def many(db, now, exceptions, checks):
+    """`checks` that were due and done in wards of 40 beds, every four hours back from now, and `exceptions` over them."""
+    wards = 40
+    devices = [f"terminal-{at}" for at in range(wards)]
+    far = now + 900 * HOUR
+    for at, device in enumerate(devices):
+        db.execute(
+            "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms, round_every_ms,"
+            " added_ms, logged, last_contact_ms, expected_ms, epoch) VALUES (?, ?, ?, x'00', '', ?, ?, ?, 0, ?, ?, 'e')",
+            (device, f"{at}", f"医院{at // 4}", far, 4 * HOUR, now, now, far),
+        )
+        beds = [(device, f"{bed:02}", f"S{bed}") for bed in range(40)]
+        db.executemany("INSERT INTO roster VALUES (?, ?, ?, '张**', 3)", beds)
+    rounds = checks // wards // 40
+
+    def rows():
+        for number in range(rounds):
+            when = now - (rounds - number) * 4 * HOUR
+            for device in devices:
+                for bed in range(40):
+                    yield (device, number, f"{bed:02}", f"S{bed}", when, when, when)
+
+    db.executemany("INSERT INTO due VALUES (?, 'e', ?, ?, ?, '张**', ?, ?, ?, 'settled')", rows())
+    db.execute(
+        "INSERT INTO done SELECT device, epoch, round, bed, stay, device || round || bed, 'Verified',"
+        " json_object('round', round, 'bed', bed, 'stay', stay, 'masked_name', '张**', 'due', due_ms, 'done', due_ms,"
+        " 'verdict', 'verified', 'similarity', 0.6, 'threshold', 0.5, 'fmr', '1e-3', 'looks', 3, 'synthetic', json('true')),"
+        " due_ms, due_ms, 0 FROM due"
+    )
+    kinds = ["hanging_bed", "impersonation", "not_verified", "wrong_bed", "presentation_attack"]
+    states = ["raised", "notified", "closed", "answered"]
+    db.executemany(
+        "INSERT INTO exception (device, id, kind, state, origin, bed, stay, masked_name, rounds, first_ms, last_ms,"
+        " handling) VALUES (?, ?, ?, ?, 'device', ?, ?, '张**', 3, ?, ?, ?)",
+        (
+            (devices[at % wards], f"x{at}", kinds[at % 5], "confirmed" if at % 20 == 0 else "ended", f"{at % 40:02}",
+             f"S{at % 40}", now - at * 20_000 - HOUR, now - at * 20_000, states[at % 4])
+            for at in range(exceptions)
+        ),
+    )
+
+
 def main():
     path, what, *more = sys.argv[1:]
     with sqlite3.connect(path, timeout=10) as db:
         if what == "fill":
             fill(db, int(time.time() * 1000))
+        elif what == "many":
+            many(db, int(time.time() * 1000), *map(int, more))
         elif what == "idle":
             db.execute("UPDATE session SET seen_ms = seen_ms - 1900000 WHERE person = ?", more)
         else:

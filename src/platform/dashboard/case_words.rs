@@ -1,6 +1,7 @@
-//! The words for what people do with a case.
+//! The words for what people do with a case, and for what the audit trail says they did.
 
 use crate::domain::handling::{State, Step};
+use crate::domain::role::Role;
 use crate::platform::dashboard::words::Term;
 
 const fn term(zh: &'static str, en: &'static str, mark: &'static str) -> Term {
@@ -93,5 +94,48 @@ pub fn article(kind: &str) -> Option<Term> {
         )),
         // Devices and chains are no matter of that regulation.
         _ => None,
+    }
+}
+
+/// The role in a line of the trail; nobody's where somebody was refused before it was known who it is.
+pub fn role(name: &str) -> Term {
+    Role::named(name).map_or(term("–", "–", ""), |role| term(role.chinese(), role.name(), ""))
+}
+
+/// What a line of the trail says was done.
+pub fn act(name: &str) -> Term {
+    if let Some(taken) = Step::named(name) {
+        return step(taken);
+    }
+    match name {
+        "signed in" => term("登录", "signed in", ""),
+        "signed out" => term("退出", "signed out", ""),
+        "refused" => term("被拒绝", "was refused", ""),
+        "asked to open" => term("申请启封", "asked to open", ""),
+        "approved opening" => term("批准启封", "approved an opening", ""),
+        "overview" => term("查看总览", "saw the overview", ""),
+        "exceptions" => term("查看异常", "saw exceptions", ""),
+        "case" => term("查看案件", "saw a case", ""),
+        "coverage" => term("查看覆盖", "saw the coverage", ""),
+        "checks" => term("查看核查", "saw checks", ""),
+        "screening" => term("查看筛查", "saw the screening", ""),
+        "rows" => term("查看床位", "saw beds", ""),
+        "evidence" => term("查看启封页", "saw the page of evidence", ""),
+        "picture" => term("查看图像", "saw a picture", ""),
+        "case file" => term("导出案卷", "took a case file", ""),
+        // The table of rights names every one of them; the test below holds them together.
+        _ => term("其他", "something else", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_is_kept_has_a_word() {
+        for kept in crate::platform::rights::RIGHTS.iter().filter_map(|right| right.kept) {
+            assert_ne!(act(kept).en, "something else", "{kept}");
+        }
     }
 }

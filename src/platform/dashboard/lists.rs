@@ -13,7 +13,7 @@ use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::page::{Device, device};
 use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::words::{self, Lang, Term, moment};
-use crate::platform::dashboard::{Dashboard, Trouble};
+use crate::platform::dashboard::{Dashboard, Trouble, case_words};
 use crate::platform::keys::uri;
 use crate::platform::queue::{self, Filter};
 use crate::platform::sessions::Visitor;
@@ -229,7 +229,8 @@ struct Audit {
     l: Lang,
     f: Frame,
     person: String,
-    entries: Vec<(String, trail::Entry)>,
+    /// Each with its time, role and act in words.
+    entries: Vec<(String, Term, Term, trail::Entry)>,
     next: Option<String>,
 }
 
@@ -258,6 +259,9 @@ pub async fn audit(
     let last = entries.last().filter(|_| is_full);
     let next = last.map(|last| format!("/audit?before={}&person={}", last.number, uri(person.trim())));
     let f = Frame::new(l, &visitor, "/audit", "/audit");
-    let entries = entries.into_iter().map(|entry| (moment(entry.at), entry)).collect();
+    let worded = |entry: trail::Entry| {
+        (moment(entry.at), case_words::role(&entry.role), case_words::act(&entry.act), entry)
+    };
+    let entries = entries.into_iter().map(worded).collect();
     Ok(Html(Audit { l, f, person, entries, next }.render()?))
 }

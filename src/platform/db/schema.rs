@@ -157,6 +157,7 @@ CREATE TABLE done (
     evidence    INTEGER NOT NULL,
     PRIMARY KEY (device, epoch, round, bed)
 ) STRICT;
+CREATE INDEX done_bed ON done (device, bed, stay);
 CREATE TABLE exception (
     device      TEXT    NOT NULL REFERENCES device,
     id          TEXT    NOT NULL,
@@ -178,6 +179,8 @@ CREATE TABLE exception (
     escalated   INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (device, id)
 ) STRICT;
+CREATE INDEX exception_board ON exception (state = 'ended', last_ms DESC, id);
+CREATE INDEX exception_open ON exception (device, kind, state);
 CREATE INDEX exception_last ON exception (last_ms);
 CREATE INDEX exception_kind ON exception (kind, last_ms);
 CREATE INDEX exception_handling ON exception (handling, last_ms);
