@@ -1,233 +1,110 @@
-//! What was covered: checks added up by bed and day while they come in, so that a page over a quarter reads some
-//! thousand rows and not a million events.
-//!
-//! The sums are kept by triggers of the database itself (`db::schema`): whatever writes the ledger, they follow.
+//! The coverage matrix: bed by bed and day by day, what was due and what came of it. A bed nobody looked at must stand out
+//! as much as one where somebody else lay.
 
-use std::collections::BTreeMap;
-
-use rusqlite::{Connection, Row};
-use serde::Serialize;
+use rusqlite::{Connection, params};
 
 use crate::base::clock::Wall;
-use crate::domain::presence::Tally;
 
-const DAY_MS: i64 = 86_400_000;
-/// China has one time, eight hours before UTC, all year.
-const CHINA_MS: i64 = 8 * 3_600_000;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Days are China's, where every hospital is.
+const ZONE_MS: i64 = 8 * 3_600_000;
+/// Columns of the matrix.
+pub const DAYS: i64 = 7;
 
-/// Days since 1970 in China.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct DayNumber(pub i64);
-
-impl DayNumber {
-    /// The day of a moment.
-    pub fn of(at: Wall) -> DayNumber {
-        DayNumber((at.0 + CHINA_MS).div_euclid(DAY_MS))
-    }
-
-    /// Its first moment.
-    pub fn begin(self) -> Wall {
-        Wall(self.0 * DAY_MS - CHINA_MS)
-    }
-
-    /// So many days before.
-    pub fn before(self, days: i64) -> DayNumber {
-        DayNumber(self.0 - days)
-    }
+/// One bed on one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    pub due: i64,
+    pub open: i64,
+    pub not_done: i64,
+    /// Absent, another person, no life, the wrong bed.
+    pub against: i64,
+    /// Verified, or away for a reason.
+    pub good: i64,
 }
 
-/// One ward and its days; days without a check are absent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct WardDays {
-    pub institution: String,
+/// One bed of a ward and its days, the oldest first; `None` where nothing was due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
     pub ward: String,
     pub device: String,
-    pub days: BTreeMap<i64, Tally>,
-}
-
-/// One bed of a ward and its days.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BedDays {
     pub bed: String,
-    pub days: BTreeMap<i64, Tally>,
+    pub cells: Vec<Option<Cell>>,
 }
 
-/// An institution over some time, with one tally for each week of seven days.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct InstitutionTally {
-    pub institution: String,
-    pub tally: Tally,
-    pub weeks: Vec<Tally>,
+/// Days since 1970 in China.
+fn day(ms: i64) -> i64 {
+    (ms + ZONE_MS).div_euclid(DAY_MS)
 }
 
-/// Every ward of `scope` (one institution, or all) from one day to another, both included. Admitted wards without any
-/// check are there too: nothing is not the same as well.
-pub fn wards(
-    connection: &Connection,
-    scope: Option<&str>,
-    (from, to): (DayNumber, DayNumber),
-) -> rusqlite::Result<Vec<WardDays>> {
+/// When each day of the matrix begins, the oldest first.
+pub fn days(now: Wall) -> Vec<i64> {
+    let today = day(now.0);
+    (0..DAYS).rev().map(|back| (today - back) * DAY_MS - ZONE_MS).collect()
+}
+
+/// The matrix of one institution.
+pub fn matrix(connection: &Connection, institution: &str, now: Wall) -> rusqlite::Result<Vec<Row>> {
+    let first = day(now.0) - DAYS + 1;
     let mut query = connection.prepare_cached(
-        "SELECT d.institution, d.ward, d.device, b.day, sum(b.due), sum(b.missed), sum(b.verified), sum(b.excused),
-                sum(b.unclear), sum(b.against)
-         FROM device d LEFT JOIN bed_day b ON b.device = d.device AND b.day BETWEEN ?2 AND ?3
-         WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
-         GROUP BY d.device, b.day ORDER BY d.institution, d.ward, d.device, b.day",
+        "SELECT d.ward, u.device, u.bed, (u.due_ms + ?3) / ?4, count(*), sum(u.state = 'open'),
+                sum(u.state = 'not_done'),
+                sum(coalesce(o.verdict IN ('Absent', 'Mismatch', 'WrongBed', 'NotLive'), 0)),
+                sum(coalesce(o.verdict IN ('Verified', 'Excused'), 0))
+         FROM device d JOIN due u USING (device) LEFT JOIN done o USING (device, epoch, round, bed)
+         WHERE d.institution = ?1 AND u.due_ms >= ?2
+         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, length(u.bed), 3, 4",
     )?;
-    let mut rows = query.query((scope, from.0, to.0))?;
-    let mut wards: Vec<WardDays> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let device: String = row.get(2)?;
-        if wards.last().is_none_or(|last| last.device != device) {
-            let (institution, ward) = (row.get(0)?, row.get(1)?);
-            wards.push(WardDays { institution, ward, device, days: BTreeMap::new() });
+    let mut found = query.query(params![institution, first * DAY_MS - ZONE_MS, ZONE_MS, DAY_MS])?;
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(row) = found.next()? {
+        let (ward, device, bed): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let at = usize::try_from(row.get::<_, i64>(3)? - first).unwrap_or(usize::MAX);
+        let cell = Cell {
+            due: row.get(4)?,
+            open: row.get(5)?,
+            not_done: row.get(6)?,
+            against: row.get(7)?,
+            good: row.get(8)?,
+        };
+        if rows.last().is_none_or(|last| (&last.device, &last.bed) != (&device, &bed)) {
+            rows.push(Row { ward, device, bed, cells: vec![None; DAYS as usize] });
         }
-        if let (Some(ward), Some(day)) = (wards.last_mut(), row.get::<_, Option<i64>>(3)?) {
-            ward.days.insert(day, tally(row, 4)?);
+        // A device whose clock runs ahead has checks due tomorrow.
+        if let Some(place) = rows.last_mut().and_then(|row| row.cells.get_mut(at)) {
+            *place = Some(cell);
         }
     }
-    Ok(wards)
-}
-
-/// Every bed of one ward that had a check in that time.
-pub fn beds(
-    connection: &Connection,
-    device: &str,
-    (from, to): (DayNumber, DayNumber),
-) -> rusqlite::Result<Vec<BedDays>> {
-    let mut query = connection.prepare_cached(
-        "SELECT bed, day, due, missed, verified, excused, unclear, against FROM bed_day
-         WHERE device = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY length(bed), bed, day",
-    )?;
-    let mut rows = query.query((device, from.0, to.0))?;
-    let mut beds: Vec<BedDays> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let bed: String = row.get(0)?;
-        if beds.last().is_none_or(|last| last.bed != bed) {
-            beds.push(BedDays { bed, days: BTreeMap::new() });
-        }
-        if let Some(last) = beds.last_mut() {
-            last.days.insert(row.get(1)?, tally(row, 2)?);
-        }
-    }
-    Ok(beds)
-}
-
-/// Every institution of `scope`, by week from the first day on; the last week may be short.
-pub fn institutions(
-    connection: &Connection,
-    scope: Option<&str>,
-    (from, to): (DayNumber, DayNumber),
-) -> rusqlite::Result<Vec<InstitutionTally>> {
-    let weeks = usize::try_from((to.0 - from.0).div_euclid(7) + 1).unwrap_or(0);
-    let mut query = connection.prepare_cached(
-        "SELECT d.institution, (b.day - ?2) / 7, sum(b.due), sum(b.missed), sum(b.verified), sum(b.excused),
-                sum(b.unclear), sum(b.against)
-         FROM bed_day b JOIN device d USING (device)
-         WHERE b.day BETWEEN ?2 AND ?3 AND (?1 IS NULL OR d.institution = ?1)
-         GROUP BY 1, 2 ORDER BY 1, 2",
-    )?;
-    let mut rows = query.query((scope, from.0, to.0))?;
-    let mut found: Vec<InstitutionTally> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let institution: String = row.get(0)?;
-        if found.last().is_none_or(|last| last.institution != institution) {
-            let weeks = vec![Tally::default(); weeks];
-            found.push(InstitutionTally { institution, tally: Tally::default(), weeks });
-        }
-        let Some(last) = found.last_mut() else { continue };
-        let week = tally(row, 2)?;
-        last.tally = last.tally.and(&week);
-        let at = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
-        if let Some(place) = last.weeks.get_mut(at) {
-            *place = week;
-        }
-    }
-    Ok(found)
-}
-
-fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
-    // A sum is never negative: the triggers take away only what they added.
-    let count = |at: usize| -> rusqlite::Result<u64> {
-        Ok(u64::try_from(row.get::<_, Option<i64>>(first + at)?.unwrap_or(0)).unwrap_or(0))
-    };
-    Ok(Tally {
-        due: count(0)?,
-        missed: count(1)?,
-        verified: count(2)?,
-        excused: count(3)?,
-        unclear: count(4)?,
-        against: count(5)?,
-    })
+    Ok(rows)
 }
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::params;
-
     use super::*;
     use crate::base::ids::DeviceId;
-    use crate::domain::presence::Day;
-    use crate::platform::db::{Database, Transaction};
-    use crate::platform::devices;
-
-    fn at(hours: i64) -> i64 {
-        // Midnight in China of some day.
-        DayNumber(20_700).begin().0 + hours * 3_600_000
-    }
-
-    fn due(tx: &Transaction<'_>, round: i64, bed: &str, hours: i64) {
-        tx.execute(
-            "INSERT INTO due VALUES ('d', 'e', ?1, ?2, 's', '张*', ?3, ?3, ?3, 'open')",
-            params![round, bed, at(hours)],
-        )
-        .unwrap();
-    }
-
-    fn done(tx: &Transaction<'_>, round: i64, bed: &str, verdict: &str) {
-        tx.execute("UPDATE due SET state = 'settled' WHERE round = ?1 AND bed = ?2", params![round, bed])
-            .unwrap();
-        tx.execute(
-            "INSERT OR IGNORE INTO done VALUES ('d', 'e', ?1, ?2, 's', 'x', ?3, '{}', 0, 0, 0)",
-            params![round, bed, verdict],
-        )
-        .unwrap();
-    }
+    use crate::platform::db::Database;
 
     #[test]
-    fn sums_follow_the_ledger_by_bed_and_day_of_china() {
+    fn a_check_that_nobody_did_is_in_the_cell_of_its_day_in_china() {
         let folder = tempfile::tempdir().unwrap();
         let db = Database::open(&folder.path().join("p.db")).unwrap();
+        let now = Wall(1_790_000_000_000);
         db.write(|tx| {
-            devices::enter(tx, &DeviceId::new("d").unwrap())?;
-            due(tx, 1, "01", 1);
-            due(tx, 2, "01", 23);
-            // An hour later it is the next day there, and in Greenwich still the same.
-            due(tx, 3, "01", 24);
-            due(tx, 1, "02", 1);
-            done(tx, 1, "01", "Verified");
-            // The same again is no second check.
-            done(tx, 1, "01", "Absent");
-            done(tx, 2, "01", "WrongBed");
-            tx.execute("UPDATE due SET state = 'not_done' WHERE state = 'open'", [])?;
-            // What came late was carried out all the same.
-            done(tx, 1, "02", "FaceHidden");
-            Ok(())
+            crate::platform::devices::enter(tx, &DeviceId::new("d").unwrap())?;
+            tx.execute(
+                "INSERT INTO due VALUES ('d', 'e', 1, '04', 'S', '张**', ?1, ?1, ?1, 'not_done')",
+                [now.0 - DAY_MS],
+            )
         })
         .unwrap();
-        let days = (DayNumber(20_700), DayNumber(20_706));
-        let beds = db.read(|connection| beds(connection, "d", days)).unwrap();
-        let first = beds[0].days[&20_700];
-        assert_eq!(first, Tally { due: 2, verified: 1, against: 1, ..Tally::default() });
-        assert_eq!(beds[0].days[&20_701].day(), Day::Missed);
-        assert_eq!(beds[1].days[&20_700], Tally { due: 1, unclear: 1, ..Tally::default() });
-        let wards = db.read(|connection| wards(connection, None, days)).unwrap();
-        assert_eq!(wards.len(), 1);
-        assert_eq!(wards[0].days[&20_700].due, 3);
-        let institution = wards[0].institution.clone();
-        let all = db.read(|connection| institutions(connection, Some(&institution), days)).unwrap();
-        assert_eq!((all[0].weeks.len(), all[0].tally.missed, all[0].tally.ended()), (1, 1, 4));
-        let foreign = db.read(|connection| institutions(connection, Some("other"), days)).unwrap();
-        assert!(foreign.is_empty());
+        let institution: String = db
+            .read(|connection| connection.query_row("SELECT institution FROM device", [], |row| row.get(0)))
+            .unwrap();
+        let rows = db.read(|connection| matrix(connection, &institution, now)).unwrap();
+        let expected = Cell { due: 1, not_done: 1, ..Cell::default() };
+        assert_eq!(rows[0].cells[5], Some(expected));
+        assert_eq!(rows[0].cells[6], None);
+        assert_eq!(days(now).len(), 7);
+        assert!(db.read(|connection| matrix(connection, "another", now)).unwrap().is_empty());
     }
 }

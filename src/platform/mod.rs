@@ -9,14 +9,15 @@
 //!
 //!  sweep, every second ──────────────┘ what is overdue becomes NotDone 未执行 and silence
 //!
-//!  browser ──loopback only──► dashboard: page, rows, events, evidence; JSON under /api/v1
+//!  browser, program ──loopback only──► who is it (sessions) ──► may they (rights) ──► dashboard; JSON under /api/v1
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
 //! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case. What was accepted
 //! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`). What
 //! devices run (models, policy) is signed here by several people (`update`), and a device that was turned back is a case
-//! (`bundles`).
+//! (`bundles`). What people make of an exception is a case with steps (`handling`), and every look at a person and
+//! every step is in the audit trail (`trail`).
 
 pub mod accept;
 pub mod answer;
@@ -32,15 +33,22 @@ pub mod devices;
 pub mod draws;
 pub mod enrol;
 pub mod export;
+pub mod handling;
 pub mod ingest;
 pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod orders;
 pub mod people;
+pub mod queue;
 pub mod renewal;
+pub mod rights;
+pub mod score;
 pub mod serve;
+pub mod sessions;
+pub mod stay;
 pub mod tokens;
+pub mod trail;
 pub mod turns;
 pub mod update;
 pub mod update_keys;

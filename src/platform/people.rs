@@ -1,4 +1,4 @@
-//! Who may open evidence: people with a passphrase of their own, and openings that take two of them and a reason.
+//! Who has an account, with a role and a passphrase, and openings of evidence that take two people and a reason.
 //!
 //! ```text
 //!   one asks, with a reason ──► another approves ──► entry in the log ──► one look at the picture
@@ -15,8 +15,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
+use crate::domain::role::Role;
 use crate::platform::db::{Database, DatabaseError, Transaction, number};
-use crate::platform::log;
+use crate::platform::{log, trail};
 use crate::wire::tree::Logged;
 
 const MOST_FAILURES: i64 = 5;
@@ -45,6 +46,12 @@ pub enum NotShown {
     Reason,
     #[error("姓名须为 1 至 30 字，且未被使用 / a name has 1 to 30 characters and is not yet taken")]
     Name,
+    #[error(
+        "医保员须注明所属机构，其他角色不得注明 / an officer has an institution (--institution), nobody else does"
+    )]
+    Institution,
+    #[error("此角色无权启封证据 / this role opens no evidence")]
+    Role,
     #[error("口令无法生成或读取: {0} / a passphrase cannot be made or read")]
     Passphrase(String),
     #[error(transparent)]
@@ -55,6 +62,8 @@ pub enum NotShown {
 #[derive(Clone, Debug)]
 pub struct Person {
     pub name: String,
+    pub role: String,
+    pub institution: Option<String>,
     pub added: Wall,
     pub removed: Option<Wall>,
 }
@@ -71,8 +80,17 @@ pub struct Asked {
 /// Adds somebody; the passphrase, to be shown once.
 ///
 /// # Errors
-/// [`NotShown::Name`], [`NotShown::Passphrase`], [`NotShown::Database`].
-pub fn add(db: &Database, name: &str, now: Wall) -> Result<String, NotShown> {
+/// [`NotShown::Name`], [`NotShown::Institution`], [`NotShown::Passphrase`], [`NotShown::Database`].
+pub fn add(
+    db: &Database,
+    name: &str,
+    role: Role,
+    institution: Option<&str>,
+    now: Wall,
+) -> Result<String, NotShown> {
+    if (role == Role::Officer) != institution.is_some_and(|name| !name.trim().is_empty()) {
+        return Err(NotShown::Institution);
+    }
     let is_name = (1..=MOST_NAME).contains(&name.chars().count())
         && name.trim() == name
         && !name.chars().any(char::is_control);
@@ -86,9 +104,9 @@ pub fn add(db: &Database, name: &str, now: Wall) -> Result<String, NotShown> {
         .to_string();
     let added = db.write(|tx| {
         tx.execute(
-            "INSERT INTO person (name, passphrase, added_ms) VALUES (?1, ?2, ?3)
+            "INSERT INTO person (name, role, institution, passphrase, added_ms) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (name) DO NOTHING",
-            params![name, verifier, now.0],
+            params![name, role.name(), institution, verifier, now.0],
         )
     })?;
     if added == 1 { Ok(passphrase) } else { Err(NotShown::Name) }
@@ -110,10 +128,11 @@ fn passphrase() -> Result<String, NotShown> {
 pub fn list(db: &Database) -> Result<Vec<Person>, DatabaseError> {
     db.read(|connection| {
         connection
-            .prepare("SELECT name, added_ms, removed_ms FROM person ORDER BY name")?
+            .prepare("SELECT name, role, institution, added_ms, removed_ms FROM person ORDER BY name")?
             .query_map([], |row| {
-                let removed = row.get::<_, Option<i64>>(2)?.map(Wall);
-                Ok(Person { name: row.get(0)?, added: Wall(row.get(1)?), removed })
+                let removed = row.get::<_, Option<i64>>(4)?.map(Wall);
+                let added = Wall(row.get(3)?);
+                Ok(Person { name: row.get(0)?, role: row.get(1)?, institution: row.get(2)?, added, removed })
             })?
             .collect()
     })
@@ -133,23 +152,24 @@ pub fn remove(db: &Database, name: &str, now: Wall) -> Result<bool, DatabaseErro
     })
 }
 
-/// Whether it is this person who speaks.
+/// Whether it is this person who speaks; the role. A wrong passphrase is in the audit trail.
 ///
 /// # Errors
 /// [`NotShown::NotKnown`] whatever the cause, so that nobody learns which names exist; [`NotShown::Database`].
-pub fn known(db: &Database, name: &str, passphrase: &str, now: Wall) -> Result<(), NotShown> {
-    let verifier: Option<String> = db.read(|connection| {
+pub fn known(db: &Database, name: &str, passphrase: &str, now: Wall) -> Result<Role, NotShown> {
+    let found: Option<(String, String)> = db.read(|connection| {
         connection
             .query_row(
-                "SELECT passphrase FROM person WHERE name = ?1 AND removed_ms IS NULL AND locked_ms <= ?2",
+                "SELECT passphrase, role FROM person
+                 WHERE name = ?1 AND removed_ms IS NULL AND locked_ms <= ?2",
                 params![name, now.0],
-                |row| row.get(0),
+                |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()
     })?;
     // As long as a right one takes, for a name that nobody has.
-    let is_right = match &verifier {
-        Some(verifier) => PasswordHash::new(verifier).is_ok_and(|verifier| {
+    let is_right = match &found {
+        Some((verifier, _)) => PasswordHash::new(verifier).is_ok_and(|verifier| {
             Argon2::default().verify_password(passphrase.trim().as_bytes(), &verifier).is_ok()
         }),
         None => Argon2::default().hash_password(passphrase.as_bytes()).is_err(),
@@ -164,10 +184,23 @@ pub fn known(db: &Database, name: &str, passphrase: &str, now: Wall) -> Result<(
                  WHERE name = ?1 AND locked_ms <= ?4",
                 params![name, now.0.saturating_add(LOCKED_MS), MOST_FAILURES, now.0],
             )?;
+            trail::enter(tx, (name, ""), "refused", "passphrase", now)?;
         }
         Ok(())
     })?;
-    if is_right { Ok(()) } else { Err(NotShown::NotKnown) }
+    let role = found.filter(|_| is_right).and_then(|(_, role)| Role::named(&role));
+    role.ok_or(NotShown::NotKnown)
+}
+
+/// Whether it is this person who speaks, and one who may open evidence.
+///
+/// # Errors
+/// As [`known`], [`NotShown::Role`].
+pub fn opener(db: &Database, name: &str, passphrase: &str, now: Wall) -> Result<(), NotShown> {
+    match known(db, name, passphrase, now)? {
+        Role::Supervisor | Role::Reviewer => Ok(()),
+        Role::Officer | Role::Auditor | Role::Administrator => Err(NotShown::Role),
+    }
 }
 
 /// Writes down that `name`, who was let in, asks to see the evidence of an event.
@@ -190,7 +223,8 @@ pub fn ask(
         tx.execute(
             "INSERT INTO viewing (id, device, event, reason, first, asked_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![id, device.as_str(), event, reason, name, now.0],
-        )
+        )?;
+        trail::enter(tx, (name, ""), "asked to open", &format!("{device} {event}"), now)
     })?;
     Ok(())
 }
@@ -237,6 +271,7 @@ pub fn approve(
         )?;
         if approved == 1 {
             enter(tx, device, event, asked, name, opens, now)?;
+            trail::enter(tx, (name, ""), "approved opening", &format!("{device} {event}"), now)?;
         }
         Ok(approved == 1)
     })?;
@@ -288,7 +323,8 @@ pub fn look(db: &Database, token: &str, now: Wall) -> Result<(DeviceId, String, 
     Ok((device, event, id))
 }
 
-fn token() -> Result<String, NotShown> {
+/// 128 random bits, as text.
+pub fn token() -> Result<String, NotShown> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| NotShown::Passphrase(error.to_string()))?;
     Ok(hex::encode(bytes))
@@ -308,9 +344,12 @@ mod tests {
     fn five_wrong_passphrases_lock_a_name_for_a_while_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let db = Database::open(&folder.path().join("p.db")).unwrap();
-        let (wang, li) = (add(&db, "王五", NOW).unwrap(), add(&db, "李四", NOW).unwrap());
+        let (wang, li) = (
+            add(&db, "王五", Role::Supervisor, None, NOW).unwrap(),
+            add(&db, "李四", Role::Reviewer, None, NOW).unwrap(),
+        );
         assert_eq!(wang.len(), 23);
-        assert!(matches!(add(&db, "王五", NOW), Err(NotShown::Name)));
+        assert!(matches!(add(&db, "王五", Role::Supervisor, None, NOW), Err(NotShown::Name)));
         known(&db, "王五", &wang, NOW).unwrap();
         for _ in 0..5 {
             assert!(known(&db, "王五", &li, NOW).is_err());
@@ -329,7 +368,7 @@ mod tests {
         let db = Database::open(&folder.path().join("p.db")).unwrap();
         let device = DeviceId::new("d").unwrap();
         for name in ["王五", "李四"] {
-            add(&db, name, NOW).unwrap();
+            add(&db, name, Role::Supervisor, None, NOW).unwrap();
         }
         let place = (&device, "e");
         assert!(matches!(ask(&db, place, "王五", " 看 ", NOW), Err(NotShown::Reason)));

@@ -83,8 +83,8 @@ fn name(reason: &impl Serialize) -> Option<String> {
     serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
 }
 
-/// The newest results.
-pub fn latest(connection: &Connection) -> rusqlite::Result<Vec<Verified>> {
+/// The newest results of `scope`, one institution or all.
+pub fn latest(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<Verified>> {
     let lines = |text: Option<String>| -> Vec<String> {
         text.unwrap_or_default().lines().map(str::to_owned).collect()
     };
@@ -110,7 +110,10 @@ pub fn latest(connection: &Connection) -> rusqlite::Result<Vec<Verified>> {
         })
     };
     connection
-        .prepare_cached("SELECT * FROM verification ORDER BY done_ms DESC, event LIMIT ?1")?
-        .query_map([MOST_ROWS], row)?
+        .prepare_cached(
+            "SELECT v.* FROM verification v CROSS JOIN device d USING (device)
+             WHERE ?2 IS NULL OR d.institution = ?2 ORDER BY v.done_ms DESC, v.event LIMIT ?1",
+        )?
+        .query_map(params![MOST_ROWS, scope], row)?
         .collect()
 }

@@ -134,14 +134,14 @@ pub struct DueRow {
 }
 
 /// Every bed of every admitted device.
-pub fn beds(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<BedRow>> {
+pub fn beds(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite::Result<Vec<BedRow>> {
     let mut rows = Vec::new();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.device, d.ward, r.bed, r.stay, r.masked_name, r.templates
-         FROM roster r JOIN device d USING (device) WHERE d.revoked_ms IS NULL
+         FROM roster r JOIN device d USING (device) WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
          ORDER BY d.institution, d.ward, d.device, length(r.bed), r.bed",
     )?;
-    let mut found = query.query([])?;
+    let mut found = query.query([scope])?;
     while let Some(row) = found.next()? {
         let device: String = row.get(1)?;
         let chain = chain(connection, &device)?;
@@ -268,7 +268,8 @@ fn open_of(connection: &Connection, bed: &BedRow) -> rusqlite::Result<Vec<RowExc
         .collect()
 }
 
-fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainView> {
+/// How far the chain of a device reaches, and whether it holds.
+pub fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainView> {
     let head: Option<(String, i64)> = connection
         .prepare_cached(
             "SELECT h.epoch, h.seq FROM device d JOIN head h ON h.device = d.device AND h.epoch = d.epoch
@@ -299,15 +300,19 @@ fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainView> {
 }
 
 /// Open exceptions first, the newest first.
-pub fn exceptions(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<ExceptionRow>> {
+pub fn exceptions(
+    connection: &Connection,
+    scope: Option<&str>,
+    now: Wall,
+) -> rusqlite::Result<Vec<ExceptionRow>> {
     connection
         .prepare_cached(
             "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
                     e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail
-             FROM exception e JOIN device d USING (device)
+             FROM exception e CROSS JOIN device d ON d.device = e.device AND (?2 IS NULL OR d.institution = ?2)
              ORDER BY e.state = 'ended', e.last_ms DESC, e.id LIMIT ?1",
         )?
-        .query_map([MOST_ROWS], |row| {
+        .query_map(params![MOST_ROWS, scope], |row| {
             let first: i64 = row.get(12)?;
             Ok(ExceptionRow {
                 institution: row.get(0)?,
@@ -334,14 +339,14 @@ pub fn exceptions(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<Ex
 }
 
 /// Every device, revoked ones too.
-pub fn devices(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
+pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DeviceRow>> {
     let mut query = connection.prepare_cached(
         "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
                 last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
                 cameras, bundle
-         FROM device ORDER BY institution, ward, device",
+         FROM device WHERE ?1 IS NULL OR institution = ?1 ORDER BY institution, ward, device",
     )?;
-    let mut found = query.query([])?;
+    let mut found = query.query([scope])?;
     let mut devices = Vec::new();
     while let Some(row) = found.next()? {
         let device: String = row.get(0)?;
@@ -372,16 +377,17 @@ pub fn devices(connection: &Connection) -> rusqlite::Result<Vec<DeviceRow>> {
     Ok(devices)
 }
 
-/// The newest checks that were due.
-pub fn ledger(connection: &Connection) -> rusqlite::Result<Vec<DueRow>> {
+/// The newest checks that were due. The order of the join keeps SQLite on the index by time.
+pub fn ledger(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DueRow>> {
     connection
         .prepare_cached(
             "SELECT u.device, u.epoch, u.round, u.bed, u.stay, u.masked_name, u.due_ms, u.until_ms, u.state,
                     o.verdict, o.done_ms, o.received_ms
-             FROM due u LEFT JOIN done o USING (device, epoch, round, bed)
+             FROM due u CROSS JOIN device d ON d.device = u.device AND (?2 IS NULL OR d.institution = ?2)
+             LEFT JOIN done o ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed
              ORDER BY u.due_ms DESC, u.round DESC, u.device, u.bed LIMIT ?1",
         )?
-        .query_map(params![MOST_ROWS], |row| {
+        .query_map(params![MOST_ROWS, scope], |row| {
             let state: String = row.get(8)?;
             let verdict: Option<String> = row.get(9)?;
             Ok(DueRow {
@@ -419,16 +425,17 @@ pub struct RoundView {
 }
 
 /// The newest round of every admitted device.
-pub fn rounds(connection: &Connection) -> rusqlite::Result<Vec<RoundView>> {
+pub fn rounds(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<RoundView>> {
     connection
         .prepare_cached(
             "SELECT u.device, u.round, u.due_ms, max(u.until_ms), sum(u.state = 'open'), sum(u.state = 'settled'),
                     sum(u.state = 'not_done')
-             FROM due u JOIN device d ON d.device = u.device AND d.epoch = u.epoch AND d.revoked_ms IS NULL
-             WHERE u.round = (SELECT max(round) FROM due n WHERE n.device = u.device AND n.epoch = u.epoch)
+             FROM device d CROSS JOIN due u ON u.device = d.device AND u.epoch = d.epoch AND u.round =
+                  (SELECT max(round) FROM due n WHERE n.device = d.device AND n.epoch = d.epoch)
+             WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
              GROUP BY u.device ORDER BY u.device",
         )?
-        .query_map([], |row| {
+        .query_map([scope], |row| {
             Ok(RoundView {
                 device: row.get(0)?,
                 round: row.get(1)?,

@@ -22,6 +22,8 @@ export async function world({ person = "k1.jpg" } = {}) {
     ["serve", "--dir", "platform", "--devices", "127.0.0.1:0", "--dashboard", "127.0.0.1:0"],
     { cwd: folder, stdio: "ignore" },
   );
+  run("bedcheck-platform", ["person", "add", "审计戊", "--role", "auditor", "--dir", "platform"]);
+  const token = run("bedcheck-platform", ["person", "token", "审计戊", "--dir", "platform"]).trim();
   const addresses = await until(() => JSON.parse(readFileSync(join(folder, "platform/addresses.json"), "utf8")));
   run("bedcheck", ["device", "request", "--state", "state", "--device", "terminal-3a", "--ward", "3A", "--out", "request.json"]);
   run("bedcheck-platform", ["device", "add", "--dir", "platform", "--request", "request.json", "--institution", "示范医院",
@@ -57,7 +59,10 @@ export async function world({ person = "k1.jpg" } = {}) {
     folder, kiosk, page, dashboard: addresses.dashboard,
     said: () => said,
     order: () => run("bedcheck-platform", ["order", "--dir", "platform", "--device", "terminal-3a", "--within", "15m"]),
-    verifications: async () => (await (await fetch(addresses.dashboard + "/api/v1/verifications")).json()).verifications,
+    verifications: async () => {
+      const headers = { authorization: `Bearer ${token}` };
+      return (await (await fetch(addresses.dashboard + "/api/v1/verifications", { headers })).json()).verifications;
+    },
     end: () => {
       agent.kill();
       platform.kill();

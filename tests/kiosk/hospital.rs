@@ -22,6 +22,8 @@ pub struct Hospital {
     platform: Child,
     dashboard: String,
     kiosk: String,
+    /// As who the platform is asked.
+    token: String,
 }
 
 impl Hospital {
@@ -30,6 +32,15 @@ impl Hospital {
         let terminal = Terminal::new();
         let at = terminal.folder.path();
         let (platform, devices, dashboard) = platform(at);
+        let person = |words: &[&str]| {
+            let program = env!("CARGO_BIN_EXE_bedcheck-platform");
+            let words = [&["person"], words, &["--dir", "platform"]].concat();
+            let said = Command::new(program).args(words).current_dir(at).output().unwrap();
+            assert!(said.status.success(), "{said:?}");
+            String::from_utf8(said.stdout).unwrap().trim().to_owned()
+        };
+        person(&["add", "审计戊", "--role", "auditor"]);
+        let token = person(&["token", "审计戊"]);
         // Its certificate names the host, not the address.
         let devices = devices.replace("127.0.0.1", "localhost");
         let added = Command::new(env!("CARGO_BIN_EXE_bedcheck-platform"))
@@ -63,7 +74,7 @@ impl Hospital {
         let mut agent = terminal.start(&["run", "--config", "config.toml"], &[]);
         let kiosk = agent.address("The kiosk's screen is served here");
         agent.until("the agent is up", |said| said.contains("The draws are committed to"));
-        Hospital { _terminal: terminal, agent: Some(agent), platform, dashboard, kiosk }
+        Hospital { _terminal: terminal, agent: Some(agent), platform, dashboard, kiosk, token }
     }
 
     pub fn kiosk(&self) -> String {
@@ -73,7 +84,13 @@ impl Hospital {
     /// What arrived, newest first, once there are so many.
     pub fn verifications(&mut self, wanted: usize) -> Value {
         for _ in 0..STEPS {
-            let (status, body) = get(&self.dashboard, "/api/v1/verifications");
+            let (address, token) = (&self.dashboard, &self.token);
+            let (status, _, body) = ask(
+                address,
+                &format!(
+                    "GET /api/v1/verifications HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+                ),
+            );
             assert_eq!(status, 200, "{body}");
             let answer: Value = serde_json::from_str(&body).unwrap();
             if answer["verifications"].as_array().unwrap().len() >= wanted {

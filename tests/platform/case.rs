@@ -71,7 +71,8 @@ async fn a_case_holds_far_from_the_platform_and_tells_nothing_of_other_patients(
     assert_eq!(kinds, ["cn.bedcheck.check.v1", "cn.bedcheck.exception.v1"]);
     assert!(audit.bounds.iter().all(|bound| bound.not_before.is_some() && bound.not_after.is_some()));
     // The supervisor takes it from the page.
-    let page = String::from_utf8(world.ask("/", None).await.2).unwrap();
+    let page =
+        String::from_utf8(world.ask(&format!("/exceptions/ward-3a/{EXCEPTION}"), None).await.2).unwrap();
     let path = format!("/case/ward-3a/{EXCEPTION}");
     assert!(page.contains(&format!("href=\"{path}\"")), "{page}");
     let (status, head, taken) = world.ask(&path, None).await;

@@ -21,7 +21,9 @@ use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod case;
+mod decisions;
 mod door;
+mod doors;
 mod enrolment;
 mod kiosk;
 mod papers;

@@ -14,6 +14,7 @@ use bedcheck::base::redact::Private;
 use bedcheck::base::supervise::{self, Stop};
 use bedcheck::domain::Finding;
 use bedcheck::domain::exception::{ExceptionChange, ExceptionKind, Move};
+use bedcheck::domain::role::Role;
 use bedcheck::domain::round::{DueCheck, RoundPlan};
 use bedcheck::domain::verdict::{CheckResult, Verdict};
 use bedcheck::net::client::Client;
@@ -21,8 +22,8 @@ use bedcheck::net::tls::Identity;
 use bedcheck::platform::db::Database;
 use bedcheck::platform::devices::{self, Admission};
 use bedcheck::platform::keys::{self, Keys};
-use bedcheck::platform::people;
 use bedcheck::platform::serve::{self, Running, Settings};
+use bedcheck::platform::{people, sessions};
 use bedcheck::store::{Commit, Journal, Keeper, Signer};
 use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Fate, Item};
@@ -47,6 +48,8 @@ pub struct World {
     pub folder: TempDir,
     pub running: Option<Running>,
     pub stop: Stop,
+    /// With which the tests speak as a supervisor.
+    pub token: String,
 }
 
 impl World {
@@ -78,8 +81,13 @@ impl World {
             // The clock of these worlds stands still, and no bucket is ever filled again.
             rate: 100_000,
         };
+        let now = clock.now().wall;
         let running = serve::start(&settings, clock, &stopping).await.unwrap();
-        World { folder, running: Some(running), stop }
+        let db = serve::open_database(folder.path()).unwrap();
+        people::add(&db, "程序", Role::Supervisor, None, now).unwrap();
+        let until = now.plus(Duration::from_secs(90 * 24 * 3600));
+        let token = sessions::program(&db, "程序", now, until).unwrap();
+        World { folder, running: Some(running), stop, token }
     }
 
     pub fn db(&self) -> Database {
@@ -98,19 +106,34 @@ impl World {
         let address = self.running().dashboard;
         let host = host.map_or_else(|| address.to_string(), str::to_owned);
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let token = &self.token;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
         exchange(&mut stream, &request).await
     }
 
-    /// A form, as the browser sends it.
+    /// A form, as a program sends it.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String, Vec<u8>) {
+        let authorization = format!("authorization: Bearer {}\r\n", self.token);
+        self.send("POST", path, &authorization, fields).await
+    }
+
+    /// A request with header lines of one's own.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        lines: &str,
+        fields: &[(&str, &str)],
+    ) -> (u16, String, Vec<u8>) {
         let address = self.running().dashboard;
         let mut form = reqwest::Url::parse("http://form").unwrap();
         form.query_pairs_mut().extend_pairs(fields);
-        let form = form.query().unwrap();
+        let form = form.query().unwrap_or_default();
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\n{lines}connection: close\r\ncontent-length: {}\r\n\
              content-type: application/x-www-form-urlencoded\r\n\r\n{form}",
             form.len()
         );
@@ -120,7 +143,7 @@ impl World {
     /// Two people open the evidence of an event; the picture.
     pub async fn open_evidence(&self, path: &str) -> Vec<u8> {
         let db = self.db();
-        let add = |name: &str| people::add(&db, name, NOW).unwrap();
+        let add = |name: &str| people::add(&db, name, Role::Reviewer, None, NOW).unwrap();
         let (first, second) = (add("王五"), add("李四"));
         let asked = [("name", "王五"), ("passphrase", &first), ("reason", "核对投诉")];
         assert_eq!(self.post(&format!("{path}/ask"), &asked).await.0, 303);
@@ -157,7 +180,7 @@ async fn exchange(stream: &mut tokio::net::TcpStream, request: &str) -> (u16, St
     (status, head, answer[end + 4..].to_vec())
 }
 
-fn between(text: &str, from: &str, to: &str) -> String {
+pub fn between(text: &str, from: &str, to: &str) -> String {
     let rest = text.split_once(from).unwrap_or_else(|| panic!("{from} is not in {text}")).1;
     rest.split_once(to).unwrap().0.to_owned()
 }

@@ -170,7 +170,9 @@ fn add(dir: &Path, request: &Path, admission: &Admission, out: &Path, now: Wall)
 }
 
 fn list(dir: &Path, json: bool) -> anyhow::Result<()> {
-    let devices = serve::open_database(dir).map_err(serve_ending)?.read(view::devices)?;
+    let devices = serve::open_database(dir)
+        .map_err(serve_ending)?
+        .read(|connection| view::devices(connection, None))?;
     if json {
         say(serde_json::to_string_pretty(&devices)?);
         return Ok(());

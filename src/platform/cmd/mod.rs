@@ -52,7 +52,7 @@ enum Command {
     /// Admit, list and shut out devices.
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// People who may open evidence, two at a time.
+    /// People with an account: roles, links that sign in, tokens for programs.
     #[command(subcommand)]
     Person(PersonCommand),
     /// The key evidence is sealed to.

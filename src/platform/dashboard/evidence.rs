@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use rusqlite::{Connection, OptionalExtension};
@@ -21,6 +21,7 @@ use crate::platform::dashboard::words::{Lang, moment};
 use crate::platform::dashboard::{Dashboard, Trouble, watermark};
 use crate::platform::keys::uri;
 use crate::platform::people::{self, Asked, NotShown};
+use crate::platform::sessions::Visitor;
 use crate::wire::seal;
 
 const QUALITY: u8 = 88;
@@ -32,6 +33,8 @@ struct Sheet {
     device: String,
     event: String,
     path: String,
+    csrf: String,
+    name: String,
     trouble: Option<String>,
     asked: Option<Waiting>,
     shown: Option<Shown>,
@@ -67,27 +70,29 @@ pub struct Request {
 pub async fn sheet(
     State(dashboard): State<Arc<Dashboard>>,
     Path(place): Path<(String, String)>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    draw(dashboard, place, lang_of(&headers), |_, _| Ok(None)).await
+    draw(dashboard, place, (lang_of(&headers), visitor), |_, _| Ok(None)).await
 }
 
 /// `POST /evidence/{device}/{event}/ask`.
 pub async fn ask(
     State(dashboard): State<Arc<Dashboard>>,
     Path(place): Path<(String, String)>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
     Form(request): Form<Request>,
 ) -> Result<Response, Trouble> {
     let path = path(&place);
     let work = move |dashboard: &Dashboard, (device, event): (&DeviceId, &str)| {
         let now = dashboard.clock.now().wall;
-        people::known(&dashboard.db, &request.name, &request.passphrase, now)?;
+        people::opener(&dashboard.db, &request.name, &request.passphrase, now)?;
         people::ask(&dashboard.db, (device, event), &request.name, &request.reason, now)?;
         info!(%device, event, "Somebody asks to see evidence.");
         Ok(None)
     };
-    let answer = draw(dashboard, place, lang_of(&headers), work).await?;
+    let answer = draw(dashboard, place, (lang_of(&headers), visitor), work).await?;
     // Loading the page again must not ask again.
     Ok(if answer.status() == StatusCode::OK { Redirect::to(&path).into_response() } else { answer })
 }
@@ -96,12 +101,13 @@ pub async fn ask(
 pub async fn approve(
     State(dashboard): State<Arc<Dashboard>>,
     Path(place): Path<(String, String)>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
     Form(request): Form<Request>,
 ) -> Result<Response, Trouble> {
     let work = move |dashboard: &Dashboard, (device, event): (&DeviceId, &str)| {
         let (db, now) = (&dashboard.db, dashboard.clock.now().wall);
-        people::known(db, &request.name, &request.passphrase, now)?;
+        people::opener(db, &request.name, &request.passphrase, now)?;
         let asked = db.read(|connection| people::asked(connection, device, event, now))?;
         let asked = asked.filter(|asked| asked.id == request.asked).ok_or(NotShown::NothingAsked)?;
         let opens = db.read(|connection| find(connection, device, event))?;
@@ -111,7 +117,7 @@ pub async fn approve(
         let Asked { by: first, reason, .. } = asked;
         Ok(Some(Shown { token, first, second: request.name, reason }))
     };
-    draw(dashboard, place, lang_of(&headers), work).await
+    draw(dashboard, place, (lang_of(&headers), visitor), work).await
 }
 
 /// `GET /evidence/look/{token}`: the picture, once.
@@ -152,7 +158,7 @@ pub async fn look(
 async fn draw(
     dashboard: Arc<Dashboard>,
     (device, event): (String, String),
-    l: Lang,
+    (l, visitor): (Lang, Visitor),
     work: impl FnOnce(&Dashboard, (&DeviceId, &str)) -> Result<Option<Shown>, NotShown> + Send + 'static,
 ) -> Result<Response, Trouble> {
     let missing = || (StatusCode::NOT_FOUND, "没有此证据 / there is no such evidence").into_response();
@@ -176,7 +182,8 @@ async fn draw(
             at: moment(asked.at.0),
         });
         let (device, path) = (device.to_string(), path(&(device.to_string(), event.clone())));
-        let page = Sheet { l, device, event, path, trouble, asked, shown }.render()?;
+        let (csrf, name) = (visitor.form_token.unwrap_or_default(), visitor.name);
+        let page = Sheet { l, device, event, path, csrf, name, trouble, asked, shown }.render()?;
         Ok::<_, Trouble>(Some((status, Html(page)).into_response()))
     });
     Ok(drawn.await.map_err(|_| Trouble::Gone)??.unwrap_or_else(missing))

@@ -2,14 +2,22 @@
 //!
 //! Closed here: foreign pages that rebind their name to 127.0.0.1 (the `Host` header is checked), foreign pages that
 //! point an image or frame here (`Sec-Fetch-Site`, `frame-ancestors`), injected text that would run (no inline
-//! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`).
+//! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`). Who asks and what they may
+//! do is settled in `door`.
 
 mod api;
 mod case;
+mod case_page;
+mod case_words;
 mod contradictions;
+mod door;
 mod evidence;
+mod frame;
+mod lists;
 mod page;
 mod pages;
+mod queue_page;
+mod sign_in;
 mod watermark;
 mod words;
 
@@ -60,7 +68,11 @@ impl Dashboard {
 
     /// The routes of the dashboard.
     pub fn router(self: Arc<Self>) -> Router {
+        let people = middleware::from_fn_with_state(self.clone(), door::keep);
         Router::new()
+            .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+            .route("/welcome/{token}", get(sign_in::welcome).post(sign_in::follow))
+            .route("/sign-out", post(sign_in::sign_out))
             .route("/", get(pages::page))
             .route("/rows", get(pages::rows))
             .route("/events", get(pages::events))
@@ -76,8 +88,18 @@ impl Dashboard {
             .route("/evidence/{device}/{id}/ask", post(evidence::ask))
             .route("/evidence/{device}/{id}/approve", post(evidence::approve))
             .route("/evidence/look/{token}", get(evidence::look))
-            .layer(DefaultBodyLimit::max(MOST_FORM))
+            .route("/verification", get(lists::checks))
+            .route("/patrol", get(lists::patrol))
+            .route("/screening", get(lists::screening))
+            .route("/devices", get(lists::devices))
+            .route("/audit", get(lists::audit))
+            .route("/exceptions", get(queue_page::show))
+            .route("/exceptions/{device}/{id}", get(case_page::show))
+            .route("/exceptions/{device}/{id}/step", post(case_page::step))
             .route("/case/{device}/{id}", get(case::show))
+            .layer(DefaultBodyLimit::max(MOST_FORM))
+            .layer(people)
+            .layer(middleware::from_fn(pages::speak))
             .layer(middleware::from_fn(guard))
             .with_state(self)
     }

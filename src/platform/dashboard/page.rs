@@ -5,6 +5,7 @@ use askama::Template;
 use crate::base::clock::Wall;
 use crate::domain::liveness::Cue;
 use crate::domain::verify::Proof;
+use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::words::{self, Lang, Term};
 use crate::platform::keys::uri;
 use crate::platform::view::{BedRow, DeviceRow, ExceptionRow, RoundView};
@@ -28,6 +29,7 @@ pub struct Facts {
 #[template(path = "page.html", config = "src/platform/dashboard/askama.toml")]
 pub struct Page {
     pub l: Lang,
+    pub f: Frame,
     pub board: Board,
 }
 
@@ -107,8 +109,8 @@ pub struct Bar {
 
 pub struct Case {
     pub anchor: String,
-    /// Where its file is to be had.
-    pub file: String,
+    /// Where it is worked on.
+    pub page: String,
     pub kind: Term,
     pub state: Term,
     pub place: String,
@@ -310,7 +312,7 @@ fn case(l: Lang, row: &ExceptionRow) -> Case {
     let who = row.masked_name.as_deref().map_or_else(String::new, |name| format!(" · {name}"));
     Case {
         anchor: format!("case-{}-{}", row.device, row.id),
-        file: format!("/case/{}/{}", uri(&row.device), uri(&row.id)),
+        page: format!("/exceptions/{}/{}", uri(&row.device), uri(&row.id)),
         kind: words::kind(&row.kind),
         state: words::state(&row.state),
         place: format!("{} · {}{who}", row.institution, row.ward),
@@ -323,7 +325,7 @@ fn case(l: Lang, row: &ExceptionRow) -> Case {
     }
 }
 
-fn device(l: Lang, now: Wall, row: &DeviceRow) -> Device {
+pub fn device(l: Lang, now: Wall, row: &DeviceRow) -> Device {
     let number = |value: Option<i64>| value.map_or_else(|| "–".to_owned(), |value| value.to_string());
     let state = match (&row.revoked, row.last_contact) {
         (Some(_), _) => Term { zh: "已停用", en: "Revoked", mark: "bad" },

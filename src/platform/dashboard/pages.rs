@@ -4,17 +4,21 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 
+use crate::domain::role::Role;
+use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::page::{Board, Facts, Page, Rows};
 use crate::platform::dashboard::words::Lang;
 use crate::platform::dashboard::{Dashboard, Trouble};
+use crate::platform::sessions::Visitor;
 use crate::platform::view;
 
 #[derive(Deserialize)]
@@ -22,35 +26,45 @@ pub struct Wish {
     lang: Option<String>,
 }
 
-/// `GET /`; `?lang=en` or `?lang=zh` is remembered.
+/// `GET /`.
 pub async fn page(
     State(dashboard): State<Arc<Dashboard>>,
-    Query(wish): Query<Wish>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let wished = wish.lang.as_deref().and_then(lang_named);
-    let l = wished.unwrap_or_else(|| lang_of(&headers));
-    let board = Board::new(l, &facts(&dashboard).await?);
-    let mut answer = Html(Page { l, board }.render()?).into_response();
-    if wished.is_some() {
-        let cookie = l.t(
-            "lang=zh; Path=/; Max-Age=31536000; SameSite=Strict; HttpOnly",
-            "lang=en; Path=/; Max-Age=31536000; SameSite=Strict; HttpOnly",
-        );
-        if let Ok(cookie) = HeaderValue::from_str(cookie) {
-            answer.headers_mut().insert(header::SET_COOKIE, cookie);
-        }
+    let l = lang_of(&headers);
+    let board = Board::new(l, &facts(&dashboard, &visitor).await?);
+    let f = Frame::new(l, &visitor, "/", "/");
+    Ok(Html(Page { l, f, board }.render()?).into_response())
+}
+
+/// Every page in the language that `?lang=en` or `?lang=zh` wishes, which is remembered.
+pub async fn speak(Query(wish): Query<Wish>, mut request: Request, next: Next) -> Response {
+    let Some(l) = wish.lang.as_deref().and_then(lang_named) else { return next.run(request).await };
+    let wished = HeaderValue::from_static(l.t("lang=zh", "lang=en"));
+    // The first cookie of a name counts.
+    let others: Vec<HeaderValue> = request.headers().get_all(header::COOKIE).iter().cloned().collect();
+    request.headers_mut().insert(header::COOKIE, wished);
+    for other in others {
+        request.headers_mut().append(header::COOKIE, other);
     }
-    Ok(answer)
+    let mut answer = next.run(request).await;
+    let cookie = l.t(
+        "lang=zh; Path=/; Max-Age=31536000; SameSite=Strict; HttpOnly",
+        "lang=en; Path=/; Max-Age=31536000; SameSite=Strict; HttpOnly",
+    );
+    answer.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+    answer
 }
 
 /// `GET /rows`: the live part alone.
 pub async fn rows(
     State(dashboard): State<Arc<Dashboard>>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Html<String>, Trouble> {
     let l = lang_of(&headers);
-    let board = Board::new(l, &facts(&dashboard).await?);
+    let board = Board::new(l, &facts(&dashboard, &visitor).await?);
     Ok(Html(Rows { l, board }.render()?))
 }
 
@@ -75,16 +89,20 @@ pub async fn icon() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("templates/icon.svg"))
 }
 
-async fn facts(dashboard: &Dashboard) -> Result<Facts, Trouble> {
+async fn facts(dashboard: &Dashboard, visitor: &Visitor) -> Result<Facts, Trouble> {
     let now = dashboard.clock.now().wall;
+    let visitor = visitor.clone();
     dashboard
         .read(move |connection| {
+            let scope = visitor.scope();
+            // Who looks after accounts and devices sees no patient.
+            let sees_people = visitor.role != Role::Administrator;
             Ok(Facts {
                 now,
-                beds: view::beds(connection, now)?,
-                exceptions: view::exceptions(connection, now)?,
-                devices: view::devices(connection)?,
-                rounds: view::rounds(connection)?,
+                beds: if sees_people { view::beds(connection, scope, now)? } else { Vec::new() },
+                exceptions: if sees_people { view::exceptions(connection, scope, now)? } else { Vec::new() },
+                devices: view::devices(connection, scope)?,
+                rounds: view::rounds(connection, scope)?,
             })
         })
         .await

@@ -141,6 +141,7 @@ CREATE TABLE due (
     PRIMARY KEY (device, epoch, round, bed)
 ) STRICT;
 CREATE INDEX due_bed ON due (device, bed, stay, due_ms);
+CREATE INDEX due_time ON due (due_ms);
 CREATE INDEX due_open ON due (until_ms) WHERE state = 'open';
 CREATE TABLE done (
     device      TEXT    NOT NULL REFERENCES device,
@@ -211,6 +212,7 @@ CREATE TRIGGER done_counted AFTER INSERT ON done BEGIN
         SELECT (due_ms + 28800000) / 86400000 FROM due
         WHERE device = NEW.device AND epoch = NEW.epoch AND round = NEW.round AND bed = NEW.bed);
 END;
+CREATE INDEX done_bed ON done (device, bed, stay);
 CREATE TABLE exception (
     device      TEXT    NOT NULL REFERENCES device,
     id          TEXT    NOT NULL,
@@ -226,7 +228,32 @@ CREATE TABLE exception (
     last_ms     INTEGER NOT NULL,
     ended_ms    INTEGER,
     detail      TEXT,                   -- an Irregularity as JSON
+    handling    TEXT    NOT NULL DEFAULT 'raised', -- what people made of it: a state of domain::handling
+    version     INTEGER NOT NULL DEFAULT 0,        -- steps taken: who decides on an older one is refused
+    due_ms      INTEGER,                -- the next step is due; NULL before the first
+    escalated   INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (device, id)
+) STRICT;
+CREATE INDEX exception_board ON exception (state = 'ended', last_ms DESC, id);
+CREATE INDEX exception_open ON exception (device, kind, state);
+CREATE INDEX exception_last ON exception (last_ms);
+CREATE INDEX exception_kind ON exception (kind, last_ms);
+CREATE INDEX exception_handling ON exception (handling, last_ms);
+CREATE INDEX exception_bed ON exception (device, bed, stay);
+-- Every step of a case; the key is what makes the second of two decisions fail.
+CREATE TABLE case_step (
+    device      TEXT    NOT NULL,
+    id          TEXT    NOT NULL,
+    version     INTEGER NOT NULL,       -- after the step
+    step        TEXT    NOT NULL,
+    state       TEXT    NOT NULL,       -- after the step
+    person      TEXT    NOT NULL REFERENCES person,
+    role        TEXT    NOT NULL,
+    reason      TEXT,
+    remark      TEXT,
+    at_ms       INTEGER NOT NULL,
+    PRIMARY KEY (device, id, version),
+    FOREIGN KEY (device, id) REFERENCES exception
 ) STRICT;
 -- What the draws of a device are bound by, and announced rounds whose seed is not shown yet.
 CREATE TABLE commitment (
@@ -254,9 +281,11 @@ CREATE TABLE spot_check (
     answered_ms INTEGER,
     missed      INTEGER NOT NULL
 ) STRICT;
--- Who may open evidence, and each request to; `token` is of the one look at it.
+-- Who has an account, and each request to open evidence; `token` is of the one look at it.
 CREATE TABLE person (
     name       TEXT    PRIMARY KEY,
+    role       TEXT    NOT NULL,
+    institution TEXT,                   -- the hospital of an officer
     passphrase TEXT    NOT NULL,        -- Argon2id, as PHC string
     added_ms   INTEGER NOT NULL,
     failures   INTEGER NOT NULL DEFAULT 0,
@@ -282,4 +311,34 @@ CREATE TABLE opened (
     viewing TEXT    NOT NULL REFERENCES viewing,
     logged  INTEGER NOT NULL REFERENCES log_entry
 ) STRICT;
+-- Who is signed in, by digest of the secret: browsers, links that are good once, programs.
+CREATE TABLE session (
+    sha256     TEXT    PRIMARY KEY,
+    person     TEXT    NOT NULL REFERENCES person,
+    form_token TEXT    NOT NULL,
+    made_ms    INTEGER NOT NULL,
+    seen_ms    INTEGER NOT NULL,
+    ended_ms   INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sign_in_link (
+    sha256   TEXT    PRIMARY KEY,
+    person   TEXT    NOT NULL REFERENCES person,
+    until_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE program (
+    sha256   TEXT    PRIMARY KEY,
+    person   TEXT    NOT NULL REFERENCES person,
+    made_ms  INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The audit trail: who looked at what, who did what.
+CREATE TABLE trail (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms  INTEGER NOT NULL,
+    person TEXT    NOT NULL,
+    role   TEXT    NOT NULL,
+    act    TEXT    NOT NULL,
+    what   TEXT    NOT NULL
+) STRICT;
+CREATE INDEX trail_person ON trail (person, number);
 ";

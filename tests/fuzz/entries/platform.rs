@@ -66,11 +66,11 @@ pub fn reports(data: &[u8]) {
         let again = accept::commit(tx, &device(), &items, NOW.plus(HOUR))?.expect("it is admitted still");
         assert!(again.results.iter().all(|result| result.fate == Fate::Duplicate), "a repeat did harm");
         ledger::sweep(tx, NOW.plus(HOUR * 24), NOW, HOUR)?;
-        view::beds(tx, NOW)?;
-        view::exceptions(tx, NOW)?;
-        view::devices(tx)?;
-        view::ledger(tx)?;
-        view::rounds(tx)?;
+        view::beds(tx, None, NOW)?;
+        view::exceptions(tx, None, NOW)?;
+        view::devices(tx, None)?;
+        view::ledger(tx, None)?;
+        view::rounds(tx, None)?;
         // Rolled back: every input meets the same platform.
         Err::<(), _>(rusqlite::Error::StatementChangedRows(0))
     });

@@ -81,8 +81,8 @@ impl Demo {
         let home = self.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
         let (stop, stopping) = supervise::shutdown();
         let (mut hospital, clock) = (Hospital::new().await?, Clock::system());
-        let (mut platform, site, pace) =
-            self.prepare(&std::path::absolute(home)?, &hospital.address, &show, &stopping).await?;
+        let home = std::path::absolute(home)?;
+        let (mut platform, site, pace) = self.prepare(&home, &hospital.address, &show, &stopping).await?;
         let beds = ward::BEDS.len();
         show.step(5, &format!("巡查 {beds} 张床，三轮（小时缩为秒）· three rounds over {beds} beds, hours shortened to seconds"));
         let (tap, findings) = mpsc::channel(1024);
@@ -90,6 +90,7 @@ impl Demo {
         let agent = agent::run(in_use, clock.clone(), tap, stopping);
         tokio::pin!(agent);
         let (dashboard, people) = (platform.addresses.dashboard.clone(), platform.people.clone());
+        let token = platform.token.clone();
         let limit = pace.longest(ROUNDS + 2, MORE_ROUNDS) + PATIENCE;
         let mut pace = pace;
         let mut take_time = || {
@@ -104,12 +105,13 @@ impl Demo {
                     .await;
             let mut found = watched.context("the rounds took too long on this machine")??;
             show.step(6, "核对监管平台 · comparing with the dashboard");
-            let rows = platform::rows_like(&dashboard, &found).await;
+            let rows = platform::rows_like(&dashboard, &token, &found).await;
             let good = show.table(&mut found, &rows)?;
             if self.once {
                 return Ok(good);
             }
-            show.serving(&dashboard, &people);
+            let links = platform::sign_in_links(&home.join("platform")).await?;
+            show.serving(&dashboard, &links, &people);
             Ok(std::future::pending().await)
         };
         let ended: anyhow::Result<bool> = tokio::select! {

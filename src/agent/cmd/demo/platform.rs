@@ -49,9 +49,21 @@ pub struct PlatformProcess {
     child: Child,
     folder: PathBuf,
     pub addresses: Addresses,
-    /// Who may open evidence, each with the passphrase.
+    /// Who has an account, each with the passphrase.
     pub people: Vec<String>,
+    /// With which the demo itself reads the dashboard.
+    pub token: String,
 }
+
+/// One of each part in the story: name and role; the officer is the demo hospital's.
+const PEOPLE: [(&str, &str); 5] = [
+    ("核查员甲", "supervisor"),
+    ("核查员乙", "reviewer"),
+    ("医保员丙", "officer"),
+    ("审计员丁", "auditor"),
+    ("管理员戊", "administrator"),
+];
+const HOSPITAL: &str = "示范医院";
 
 const START: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(5);
@@ -79,13 +91,17 @@ impl PlatformProcess {
     pub async fn start(folder: &Path, dashboard_port: u16) -> anyhow::Result<PlatformProcess> {
         run(&["init".as_ref(), "--dir".as_ref(), folder.as_os_str()]).await?;
         let mut people = Vec::new();
-        for name in ["核查员甲", "核查员乙"] {
-            let add = ["person", "add", name, "--dir"].map(std::ffi::OsStr::new);
-            let added = run(&[&add[..], &[folder.as_os_str()]].concat()).await?;
-            people.push(added.lines().next().unwrap_or_default().to_owned());
+        for (name, role) in PEOPLE {
+            let mut add = ["person", "add", name, "--role", role].map(std::ffi::OsStr::new).to_vec();
+            if role == "officer" {
+                add.extend(["--institution", HOSPITAL].map(std::ffi::OsStr::new));
+            }
+            add.extend(["--dir".as_ref(), folder.as_os_str()]);
+            people.push(run(&add).await?.lines().next().unwrap_or_default().to_owned());
         }
+        let token = for_person(folder, "token", PEOPLE[0].0).await?;
         let (child, addresses) = serve(folder, "127.0.0.1:0", &format!("127.0.0.1:{dashboard_port}")).await?;
-        Ok(PlatformProcess { child, folder: folder.to_owned(), addresses, people })
+        Ok(PlatformProcess { child, folder: folder.to_owned(), addresses, people, token })
     }
 
     pub async fn add_device(&self, request: &Path, bundle: &Path) -> anyhow::Result<()> {
@@ -99,7 +115,7 @@ impl PlatformProcess {
             "--url".as_ref(),
             self.addresses.devices.as_ref(),
             "--institution".as_ref(),
-            "示范医院".as_ref(),
+            HOSPITAL.as_ref(),
             // Longer than a round of the slowest pace: the platform expects the next one within twice of it at the latest.
             "--round-every".as_ref(),
             "3m".as_ref(),
@@ -133,11 +149,26 @@ impl PlatformProcess {
     }
 }
 
+/// What `bedcheck-platform person VERB NAME` prints.
+async fn for_person(folder: &Path, verb: &str, name: &str) -> anyhow::Result<String> {
+    let ask = ["person", verb, name, "--dir"].map(std::ffi::OsStr::new);
+    Ok(run(&[&ask[..], &[folder.as_os_str()]].concat()).await?.trim().to_owned())
+}
+
+/// A link for each person that signs in once.
+pub async fn sign_in_links(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut links = Vec::new();
+    for (name, role) in PEOPLE {
+        links.push(format!("{name} {role}  {}", for_person(folder, "link", name).await?));
+    }
+    Ok(links)
+}
+
 /// Waits until the dashboard shows every bed as it was found, or until it clearly will not; its rows.
-pub async fn rows_like(dashboard: &str, found: &[Found]) -> Vec<Row> {
+pub async fn rows_like(dashboard: &str, token: &str, found: &[Found]) -> Vec<Row> {
     let mut shown = Vec::new();
     for _ in 0..60 {
-        match rows(dashboard).await {
+        match rows(dashboard, token).await {
             Ok(now) => shown = now,
             // The platform may be starting again right now.
             Err(error) => tracing::debug!(%error, "The dashboard does not answer."),
@@ -150,8 +181,8 @@ pub async fn rows_like(dashboard: &str, found: &[Found]) -> Vec<Row> {
     shown
 }
 
-async fn rows(dashboard: &str) -> anyhow::Result<Vec<Row>> {
-    let body = tokio::time::timeout(ANSWER, fetch(dashboard, "/api/v1/rows")).await??;
+async fn rows(dashboard: &str, token: &str) -> anyhow::Result<Vec<Row>> {
+    let body = tokio::time::timeout(ANSWER, fetch(dashboard, token, "/api/v1/rows")).await??;
     Ok(serde_json::from_slice::<Rows>(&body).context("the dashboard's JSON is not understood")?.rows)
 }
 
@@ -211,11 +242,13 @@ async fn serve(folder: &Path, devices: &str, dashboard: &str) -> anyhow::Result<
 }
 
 /// One GET over plain HTTP on loopback, where the dashboard is; reqwest is built without anything but our TLS.
-async fn fetch(base: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+async fn fetch(base: &str, token: &str, path: &str) -> anyhow::Result<Vec<u8>> {
     let authority =
         base.strip_prefix("http://").context("the dashboard's address must begin with http://")?;
     let mut stream = TcpStream::connect(authority).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: {authority}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MOST_ANSWER).read_to_end(&mut answer).await?;

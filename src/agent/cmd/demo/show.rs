@@ -100,11 +100,12 @@ impl Show {
         Ok(all_good)
     }
 
-    /// `people` are the lines of those who may open evidence together.
-    pub fn serving(&self, dashboard: &str, people: &[String]) {
+    /// `links` sign one person each in, once; `people` are the lines with their passphrases.
+    pub fn serving(&self, dashboard: &str, links: &[String], people: &[String]) {
         self.note(&format!(
-            "\n监管平台 · dashboard   {dashboard}\n二人启封证据 · two open evidence together   {}\nCtrl-C 结束 · ends\n",
-            people.join("   ")
+            "\n监管平台 · dashboard   {dashboard}\n\n登录链接（十分钟内一次有效）· sign in, once, within ten minutes\n  {}\n\n口令 · passphrases\n  {}\n\nCtrl-C 结束 · ends\n",
+            links.join("\n  "),
+            people.join("\n  ")
         ));
     }
 }

@@ -18,6 +18,8 @@ async function refresh() {
   try {
     const answer = await fetch("/rows", { cache: "no-store" });
     if (answer.ok) show(await answer.text());
+    // The session is over: the page itself leads to signing in.
+    else if (answer.status === 401) location.reload();
   } catch { tell("off"); }
   // At most twice a second: a whole ward reports within seconds.
   setTimeout(() => { busy = false; if (again) { again = false; refresh(); } }, 500);

@@ -1,0 +1,296 @@
+//! The case page: what is claimed, what happened, what may be done now and by whom.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Extension, Form, Path, State as Of};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use rusqlite::Connection;
+use serde::Deserialize;
+
+use crate::base::clock::Wall;
+use crate::domain::handling::{self, State, Step};
+use crate::platform::dashboard::frame::Frame;
+use crate::platform::dashboard::pages::lang_of;
+use crate::platform::dashboard::words::{self, Lang, Term, moment};
+use crate::platform::dashboard::{Dashboard, Trouble, case_words};
+use crate::platform::handling::{Decision, Handling, NotTaken};
+use crate::platform::keys::uri;
+use crate::platform::queue::{self, Queued};
+use crate::platform::sessions::Visitor;
+use crate::platform::{handling as cases, rights, stay, view};
+
+#[derive(Template)]
+#[template(path = "case.html", config = "src/platform/dashboard/askama.toml")]
+struct Page {
+    l: Lang,
+    f: Frame,
+    trouble: Option<String>,
+    kind: Term,
+    state: Term,
+    chain: Term,
+    is_over_at_device: bool,
+    place: String,
+    claim: String,
+    numbers: Vec<(Term, String)>,
+    due: Option<String>,
+    is_overdue: bool,
+    is_escalated: bool,
+    next: Term,
+    advice: Term,
+    article: Option<Term>,
+    evidence: Vec<(String, String)>,
+    file: Option<String>,
+    events: Vec<Event>,
+    actions: Vec<Action>,
+    path: String,
+    version: i64,
+}
+
+/// One line of the timeline.
+struct Event {
+    at: i64,
+    when: String,
+    what: String,
+    detail: String,
+    mark: &'static str,
+}
+
+/// One thing that may be done now.
+struct Action {
+    step: Step,
+    label: Term,
+    reasons: &'static [handling::Reason],
+    takes_text: bool,
+}
+
+#[derive(Deserialize)]
+pub struct Said {
+    step: String,
+    version: i64,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    text: String,
+}
+
+/// `GET /exceptions/{device}/{id}`.
+pub async fn show(
+    Of(dashboard): Of<Arc<Dashboard>>,
+    Path(place): Path<(String, String)>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    draw(&dashboard, place, visitor, lang_of(&headers), None).await
+}
+
+/// `POST /exceptions/{device}/{id}/step`.
+pub async fn step(
+    Of(dashboard): Of<Arc<Dashboard>>,
+    Path(place): Path<(String, String)>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    Form(said): Form<Said>,
+) -> Result<Response, Trouble> {
+    let Some(step) = Step::named(&said.step) else {
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, "没有这一步 / no such step").into_response());
+    };
+    let reason = Some(said.reason).filter(|reason| !reason.is_empty());
+    let decision = Decision { step, version: said.version, reason, text: said.text };
+    let (db, now, who) = (dashboard.db.clone(), dashboard.clock.now().wall, visitor.clone());
+    let (device, id) = place.clone();
+    let work = move || cases::take(&db, (&device, &id), &who, &decision, now);
+    let trouble = match tokio::task::spawn_blocking(work).await.map_err(|_| Trouble::Gone)? {
+        // Loading the page again must not decide again.
+        Ok(_) => return Ok(Redirect::to(&path(&place)).into_response()),
+        Err(NotTaken::Database(error)) => return Err(error.into()),
+        Err(NotTaken::Unknown) => return Ok(missing()),
+        Err(trouble @ NotTaken::Overtaken) => (StatusCode::CONFLICT, trouble.to_string()),
+        Err(trouble @ NotTaken::NotAllowed(_)) => (StatusCode::UNPROCESSABLE_ENTITY, trouble.to_string()),
+    };
+    draw(&dashboard, place, visitor, lang_of(&headers), Some(trouble)).await
+}
+
+fn missing() -> Response {
+    (StatusCode::NOT_FOUND, "没有此异常 / there is no such exception").into_response()
+}
+
+fn path((device, id): &(String, String)) -> String {
+    format!("/exceptions/{}/{}", uri(device), uri(id))
+}
+
+/// Everything read for the page.
+struct Known {
+    queued: Queued,
+    handling: Handling,
+    checks: Vec<stay::Check>,
+    openings: Vec<stay::Opening>,
+    chain: &'static str,
+}
+
+fn known(
+    connection: &Connection,
+    (device, id): &(String, String),
+    visitor: &Visitor,
+    now: Wall,
+) -> rusqlite::Result<Option<Known>> {
+    let (place, scope) = ((device.as_str(), id.as_str()), visitor.scope());
+    let Some(queued) = queue::find(connection, place, scope, now)? else { return Ok(None) };
+    let Some(handling) = cases::find(connection, place, scope)? else { return Ok(None) };
+    let checks = match (&queued.row.bed, &queued.row.stay) {
+        (Some(bed), Some(of_stay)) => stay::checks(connection, device, bed, of_stay)?,
+        (None, _) | (_, None) => Vec::new(),
+    };
+    let openings = stay::openings(connection, device, &checks)?;
+    let chain = view::chain(connection, device)?.state;
+    Ok(Some(Known { queued, handling, checks, openings, chain }))
+}
+
+async fn draw(
+    dashboard: &Dashboard,
+    place: (String, String),
+    visitor: Visitor,
+    l: Lang,
+    trouble: Option<(StatusCode, String)>,
+) -> Result<Response, Trouble> {
+    let (now, who, of) = (dashboard.clock.now().wall, visitor.clone(), place.clone());
+    let Some(known) = dashboard.read(move |connection| known(connection, &of, &who, now)).await? else {
+        return Ok(missing());
+    };
+    let path = path(&place);
+    let (status, trouble) = trouble.map_or((StatusCode::OK, None), |(status, text)| (status, Some(text)));
+    let f = Frame::new(l, &visitor, "/exceptions", &path);
+    let page = page(l, f, &visitor, known, (path, trouble), now);
+    Ok((status, Html(page.render()?)).into_response())
+}
+
+fn page(
+    l: Lang,
+    f: Frame,
+    visitor: &Visitor,
+    known: Known,
+    (path, trouble): (String, Option<String>),
+    now: Wall,
+) -> Page {
+    let Known { queued, handling, checks, openings, chain } = &known;
+    let row = &queued.row;
+    let name = row.masked_name.as_deref().map_or_else(String::new, |name| format!(" · {name}"));
+    let case_file = format!("/case/{}/{}", uri(&row.device), uri(&row.id));
+    let opens = rights::may_read(visitor.role, "/evidence/{device}/{id}");
+    let evidence = checks.iter().filter(|_| opens).filter_map(|check| {
+        let event = check.evidence.as_ref()?;
+        Some((
+            format!("/evidence/{}/{}", uri(&row.device), uri(event)),
+            moment(check.done.unwrap_or(check.due)),
+        ))
+    });
+    Page {
+        l,
+        f,
+        trouble,
+        kind: words::kind(&row.kind),
+        state: case_words::state(handling.state),
+        chain: words::chain(chain),
+        is_over_at_device: row.state == "ended",
+        place: format!("{} · {} · {}{name}", row.institution, row.ward, row.device),
+        claim: words::claim(l, row),
+        numbers: numbers(l, row, checks),
+        due: handling.due.map(moment),
+        is_overdue: handling.due.is_some_and(|due| due < now.0),
+        is_escalated: handling.escalated,
+        next: case_words::next(handling.state),
+        advice: words::next_step(&row.kind),
+        article: case_words::article(&row.kind),
+        evidence: evidence.collect(),
+        file: rights::may_read(visitor.role, "/case/{device}/{id}").then_some(case_file),
+        events: events(l, queued, handling, checks, openings),
+        actions: actions(handling.state, visitor),
+        path,
+        version: handling.version,
+    }
+}
+
+fn numbers(l: Lang, row: &view::ExceptionRow, checks: &[stay::Check]) -> Vec<(Term, String)> {
+    let label = |zh, en| Term { zh, en, mark: "" };
+    let count = |name: &str| checks.iter().filter(|check| check.verdict.as_deref() == Some(name)).count();
+    let missed = checks.iter().filter(|check| check.state == "not_done").count();
+    let mut numbers = vec![
+        (label("出现轮次", "Rounds"), row.rounds.to_string()),
+        (label("首次", "First"), moment(row.first)),
+        (label("最近", "Latest"), moment(row.last)),
+        (label("历时", "Age"), words::age(l, row.age_s)),
+    ];
+    if !checks.is_empty() {
+        numbers.push((label("近期核查", "Recent checks"), checks.len().to_string()));
+        numbers.push((label("已核实", "Verified"), count("Verified").to_string()));
+        numbers.push((label("未执行", "Not done"), missed.to_string()));
+    }
+    numbers
+}
+
+fn actions(state: State, visitor: &Visitor) -> Vec<Action> {
+    // A program's token has no form; it has the interface.
+    handling::steps(state, visitor.role)
+        .map(|step| Action {
+            step,
+            label: case_words::step(step),
+            reasons: step.reasons(),
+            takes_text: step.reasons().iter().any(|reason| reason.takes_text),
+        })
+        .collect()
+}
+
+/// The timeline, the oldest first.
+fn events(
+    l: Lang,
+    queued: &Queued,
+    handling: &Handling,
+    checks: &[stay::Check],
+    openings: &[stay::Opening],
+) -> Vec<Event> {
+    let line =
+        |at: i64, what: String, detail: String, mark| Event { at, when: moment(at), what, detail, mark };
+    let mut events = Vec::new();
+    for check in checks {
+        let name = check.verdict.as_deref().or((check.state == "not_done").then_some("NotDone"));
+        let term = words::verdict(name);
+        let detail = check.received.map_or_else(String::new, |at| {
+            format!("{} {}", l.t("平台收到", "received by the platform"), moment(at))
+        });
+        let what = format!("{} {}", l.t("核查：", "Check:"), term.main(&l));
+        events.push(line(check.done.unwrap_or(check.due), what, detail, term.mark));
+    }
+    for opening in openings {
+        let what = format!("{} {}", opening.first, l.t("申请启封证据", "asked to open evidence"));
+        events.push(line(opening.asked, what, String::new(), "chain"));
+        if let (Some(second), Some(at)) = (&opening.second, opening.approved) {
+            let what = format!("{second} {}", l.t("批准启封", "approved the opening"));
+            events.push(line(at, what, String::new(), "chain"));
+        }
+    }
+    let kind = words::kind(&queued.row.kind);
+    events.push(line(
+        queued.row.first,
+        l.t("异常产生", "Exception raised").to_owned(),
+        kind.main(&l).to_owned(),
+        kind.mark,
+    ));
+    if let Some(ended) = queued.row.ended {
+        let what = l.t("现场情况已解除", "No longer seen in the ward").to_owned();
+        events.push(line(ended, what, String::new(), "verified"));
+    }
+    // Read in the order of time; what people decided stays in their order where the moment is the same.
+    for taken in &handling.steps {
+        let reason = taken.reason.as_deref().map_or_else(String::new, |name| {
+            case_words::reason(taken.step, name)
+                .map_or_else(|| name.to_owned(), |term| term.main(&l).to_owned())
+        });
+        let remark = taken.remark.as_deref().map_or_else(String::new, |text| format!("：{text}"));
+        let (done, then) = (case_words::step(taken.step).main(&l), case_words::state(taken.state).main(&l));
+        let what = format!("{} · {done} → {then}", taken.person);
+        events.push(line(taken.at, what, format!("{reason}{remark}"), "waiting"));
+    }
+    events.sort_by_key(|event| event.at);
+    events
+}

@@ -1,0 +1,276 @@
+//! The exception queue: filtered, the newest first, a page at a time. It must stay quick at 100,000 exceptions, so a page
+//! begins after the last row of the one before instead of counting rows, and only what is filtered is joined.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Row};
+
+use crate::base::clock::Wall;
+use crate::domain::handling::State;
+use crate::platform::handling;
+use crate::platform::view::ExceptionRow;
+
+/// Rows of one page.
+pub const PAGE: usize = 50;
+
+/// Which exceptions are wanted; empty texts filter nothing.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct Filter {
+    #[serde(default)]
+    pub kind: String,
+    #[serde(default)]
+    pub institution: String,
+    /// A state of the case, or `open` for all but closed ones.
+    #[serde(default)]
+    pub state: String,
+    /// `1`: only cases whose next step is overdue.
+    #[serde(default)]
+    pub overdue: String,
+    /// Part of bed, stay, masked name, device or id.
+    #[serde(default)]
+    pub text: String,
+    /// Where the page before ended.
+    #[serde(default)]
+    pub after: String,
+}
+
+/// One row: the exception and where its case is.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    pub row: ExceptionRow,
+    pub handling: State,
+    pub due: Option<i64>,
+    pub escalated: bool,
+}
+
+/// A page, and where the next one begins.
+pub struct Page {
+    pub rows: Vec<Queued>,
+    pub next: Option<String>,
+}
+
+/// Reads a page of what `scope` may see.
+pub fn page(
+    connection: &Connection,
+    filter: &Filter,
+    scope: Option<&str>,
+    now: Wall,
+) -> rusqlite::Result<Page> {
+    let mut wanted = Wanted::default();
+    if let Some(scope) = scope {
+        wanted.add("d.institution = ?", scope.to_owned());
+    }
+    wanted.filter(filter, now);
+    let order = "ORDER BY e.last_ms DESC, e.rowid DESC LIMIT ?";
+    wanted.values.push(Box::new(PAGE as i64 + 1));
+    let sql = format!(
+        "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
+                e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail, e.handling, e.version, e.due_ms,
+                e.escalated, e.rowid
+         FROM exception e JOIN device d USING (device) WHERE {} {order}",
+        if wanted.clauses.is_empty() { "1".to_owned() } else { wanted.clauses.join(" AND ") }
+    );
+    let values: Vec<&dyn ToSql> = wanted.values.iter().map(AsRef::as_ref).collect();
+    let mut rows: Vec<(Queued, i64)> = connection
+        .prepare_cached(&sql)?
+        .query_map(values.as_slice(), |row| Ok((queued(row, now)?, row.get(20)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let has_more = rows.len() > PAGE;
+    rows.truncate(PAGE);
+    let next = rows.last().filter(|_| has_more).map(|(last, rowid)| format!("{}.{rowid}", last.row.last));
+    Ok(Page { rows: rows.into_iter().map(|(row, _)| row).collect(), next })
+}
+
+#[derive(Default)]
+struct Wanted {
+    clauses: Vec<String>,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Wanted {
+    fn add(&mut self, clause: &str, value: impl ToSql + 'static) {
+        self.clauses.push(clause.to_owned());
+        self.values.push(Box::new(value));
+    }
+
+    fn filter(&mut self, filter: &Filter, now: Wall) {
+        if !filter.kind.is_empty() {
+            self.add("e.kind = ?", filter.kind.clone());
+        }
+        if !filter.institution.is_empty() {
+            self.add("d.institution = ?", filter.institution.clone());
+        }
+        match filter.state.as_str() {
+            "" => {}
+            "open" => self.clauses.push("e.handling <> 'closed'".to_owned()),
+            state => self.add("e.handling = ?", state.to_owned()),
+        }
+        if filter.overdue == "1" {
+            // Before the first step the time runs from the exception itself.
+            let first = State::Raised.hours().unwrap_or(0) * 3_600_000;
+            self.clauses.push("e.handling <> 'closed'".to_owned());
+            self.add(
+                "CASE WHEN e.version = 0 THEN e.first_ms + ? ELSE coalesce(e.due_ms, 9e18) END < ?",
+                first,
+            );
+            self.values.push(Box::new(now.0));
+        }
+        if !filter.text.trim().is_empty() {
+            let text = filter.text.trim().to_owned();
+            self.clauses.push(
+                "(instr(coalesce(e.bed, ''), ?) OR instr(coalesce(e.stay, ''), ?) OR instr(e.id, ?)
+                  OR instr(coalesce(e.masked_name, ''), ?) OR instr(e.device, ?))"
+                    .to_owned(),
+            );
+            for _ in 0..5 {
+                self.values.push(Box::new(text.clone()));
+            }
+        }
+        // A cursor that nobody gave out begins at the beginning.
+        if let Some((last, rowid)) = cursor(&filter.after) {
+            self.add("(e.last_ms, e.rowid) < (?, ?)", last);
+            self.values.push(Box::new(rowid));
+        }
+    }
+}
+
+fn cursor(text: &str) -> Option<(i64, i64)> {
+    let (last, rowid) = text.split_once('.')?;
+    Some((last.parse().ok()?, rowid.parse().ok()?))
+}
+
+fn queued(row: &Row<'_>, now: Wall) -> rusqlite::Result<Queued> {
+    let (name, version): (String, i64) = (row.get(16)?, row.get(17)?);
+    // A state of a newer program is shown as the first one: somebody looks at it.
+    let state = State::named(&name).unwrap_or(State::Raised);
+    let first: i64 = row.get(12)?;
+    let due = if version == 0 { handling::due(state, first) } else { row.get(18)? };
+    Ok(Queued {
+        row: ExceptionRow {
+            institution: row.get(0)?,
+            device: row.get(1)?,
+            ward: row.get(2)?,
+            id: row.get(3)?,
+            kind: row.get(4)?,
+            state: row.get(5)?,
+            origin: row.get(6)?,
+            bed: row.get(7)?,
+            stay: row.get(8)?,
+            masked_name: row.get(9)?,
+            verdict: row.get(10)?,
+            rounds: row.get(11)?,
+            first,
+            last: row.get(13)?,
+            ended: row.get(14)?,
+            age_s: i64::try_from(now.since(Wall(first)).as_secs()).unwrap_or(i64::MAX),
+            detail: row.get::<_, Option<String>>(15)?.and_then(|text| serde_json::from_str(&text).ok()),
+        },
+        handling: state,
+        due,
+        escalated: row.get(19)?,
+    })
+}
+
+/// The exception of one case, where it concerns `scope`.
+pub fn find(
+    connection: &Connection,
+    (device, id): (&str, &str),
+    scope: Option<&str>,
+    now: Wall,
+) -> rusqlite::Result<Option<Queued>> {
+    let mut query = connection.prepare_cached(
+        "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
+                e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail, e.handling, e.version, e.due_ms,
+                e.escalated
+         FROM exception e JOIN device d USING (device)
+         WHERE e.device = ?1 AND e.id = ?2 AND (?3 IS NULL OR d.institution = ?3)",
+    )?;
+    let mut rows = query.query(rusqlite::params![device, id, scope])?;
+    rows.next()?.map(|row| queued(row, now)).transpose()
+}
+
+/// What is there to filter by: institutions and kinds.
+pub fn choices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
+    let list = |sql: &str, values: &[&dyn ToSql]| -> rusqlite::Result<Vec<String>> {
+        connection.prepare_cached(sql)?.query_map(values, |row| row.get(0))?.collect()
+    };
+    let institutions = list(
+        "SELECT DISTINCT institution FROM device WHERE ?1 IS NULL OR institution = ?1 ORDER BY institution",
+        &[&scope],
+    )?;
+    // One step through the index for each kind, instead of one for each exception.
+    let kinds = list(
+        "WITH RECURSIVE k (kind) AS (
+             SELECT min(kind) FROM exception
+             UNION ALL SELECT (SELECT min(kind) FROM exception WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL
+         ) SELECT kind FROM k WHERE kind IS NOT NULL",
+        &[],
+    )?;
+    Ok((institutions, kinds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::DeviceId;
+    use crate::platform::db::Database;
+
+    const NOW: Wall = Wall(1_790_000_000_000);
+
+    fn world(count: i64) -> (tempfile::TempDir, Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Database::open(&folder.path().join("p.db")).unwrap();
+        db.write(|tx| {
+            crate::platform::devices::enter(tx, &DeviceId::new("d").unwrap())?;
+            for at in 0..count {
+                let kind = if at % 2 == 0 { "hanging_bed" } else { "impersonation" };
+                tx.execute(
+                    "INSERT INTO exception (device, id, kind, state, origin, bed, rounds, first_ms, last_ms)
+                     VALUES ('d', ?1, ?2, 'raised', 'device', ?3, 1, ?4, ?4)",
+                    rusqlite::params![format!("x{at}"), kind, format!("{at:03}"), NOW.0 - at / 3],
+                )?;
+            }
+            Ok(())
+        })
+        .unwrap();
+        (folder, db)
+    }
+
+    #[test]
+    fn every_exception_is_on_exactly_one_page_though_many_came_at_once() {
+        let (_folder, db) = world(120);
+        let (mut filter, mut seen) = (Filter::default(), std::collections::BTreeSet::new());
+        loop {
+            let page = db.read(|connection| page(connection, &filter, None, NOW)).unwrap();
+            for queued in page.rows {
+                assert!(seen.insert(queued.row.id));
+            }
+            let Some(next) = page.next else { break };
+            filter.after = next;
+        }
+        assert_eq!(seen.len(), 120);
+    }
+
+    #[test]
+    fn filters_narrow_and_nonsense_finds_nothing() {
+        let (_folder, db) = world(9);
+        let count = |filter: Filter, scope: Option<&str>, now: Wall| {
+            db.read(|connection| page(connection, &filter, scope, now)).unwrap().rows.len()
+        };
+        let with = |change: fn(&mut Filter)| {
+            let mut filter = Filter::default();
+            change(&mut filter);
+            filter
+        };
+        assert_eq!(count(with(|f| f.kind = "impersonation".into()), None, NOW), 4);
+        assert_eq!(count(with(|f| f.text = "008".into()), None, NOW), 1);
+        assert_eq!(count(with(|f| f.text = "%' OR 1 --".into()), None, NOW), 0);
+        assert_eq!(count(with(|f| f.state = "closed".into()), None, NOW), 0);
+        assert_eq!(count(with(|f| f.after = "nonsense".into()), None, NOW), 9);
+        assert_eq!(count(Filter::default(), Some("another hospital"), NOW), 0);
+        let overdue = with(|f| f.overdue = "1".into());
+        assert_eq!(count(overdue.clone(), None, NOW), 0);
+        assert_eq!(count(overdue, None, Wall(NOW.0 + 25 * 3_600_000)), 9);
+        let (_, kinds) = db.read(|connection| choices(connection, None)).unwrap();
+        assert_eq!(kinds, ["hanging_bed", "impersonation"]);
+    }
+}

@@ -1,0 +1,126 @@
+//! Which role may use which route: the one table every request is held against before its handler runs.
+//!
+//! A route that is not in it is refused, whoever asks: who adds a page must say here whose it is.
+
+use axum::http::Method;
+
+use crate::domain::role::Role;
+use crate::domain::role::Role::{Administrator, Auditor, Officer, Reviewer, Supervisor};
+
+/// Whose a route is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Also of who is not signed in.
+    Anybody,
+    Of(&'static [Role]),
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Right {
+    /// Writes: the request must carry the token of its form.
+    pub is_post: bool,
+    pub path: &'static str,
+    pub whose: Whose,
+    /// What the audit trail calls it when it is read; what is written enters the trail in its own transaction.
+    pub kept: Option<&'static str>,
+}
+
+const fn open(is_post: bool, path: &'static str) -> Right {
+    Right { is_post, path, whose: Whose::Anybody, kept: None }
+}
+
+/// A page or answer without anybody's data, or a part that is fetched again and again by a page that was kept.
+const fn read(path: &'static str, roles: &'static [Role]) -> Right {
+    Right { is_post: false, path, whose: Whose::Of(roles), kept: None }
+}
+
+/// ... that shows people: who saw it is kept.
+const fn kept(path: &'static str, roles: &'static [Role], what: &'static str) -> Right {
+    Right { is_post: false, path, whose: Whose::Of(roles), kept: Some(what) }
+}
+
+const fn write(path: &'static str, roles: &'static [Role]) -> Right {
+    Right { is_post: true, path, whose: Whose::Of(roles), kept: None }
+}
+
+const ALL: &[Role] = &Role::ALL;
+const BUREAU: &[Role] = &[Supervisor, Reviewer, Auditor];
+const OPENERS: &[Role] = &[Supervisor, Reviewer];
+const WORKERS: &[Role] = &[Supervisor, Reviewer, Officer];
+const CASES: &[Role] = &[Supervisor, Reviewer, Officer, Auditor];
+const KEEPERS: &[Role] = &[Auditor, Administrator];
+
+/// The table.
+pub const RIGHTS: &[Right] = &[
+    open(false, "/sign-in"),
+    open(true, "/sign-in"),
+    open(false, "/welcome/{token}"),
+    open(true, "/welcome/{token}"),
+    open(false, "/style.css"),
+    open(false, "/live.js"),
+    open(false, "/icon.svg"),
+    write("/sign-out", ALL),
+    kept("/", ALL, "overview"),
+    read("/rows", ALL),
+    read("/events", ALL),
+    kept("/exceptions", CASES, "exceptions"),
+    kept("/exceptions/{device}/{id}", CASES, "case"),
+    write("/exceptions/{device}/{id}/step", WORKERS),
+    kept("/patrol", CASES, "coverage"),
+    kept("/verification", CASES, "checks"),
+    kept("/screening", CASES, "screening"),
+    read("/devices", ALL),
+    read("/audit", KEEPERS),
+    kept("/api/v1/rows", CASES, "rows"),
+    kept("/api/v1/exceptions", CASES, "exceptions"),
+    read("/api/v1/devices", ALL),
+    kept("/api/v1/ledger", CASES, "checks"),
+    kept("/api/v1/verifications", CASES, "checks"),
+    kept("/evidence/{device}/{id}", OPENERS, "evidence"),
+    write("/evidence/{device}/{id}/ask", OPENERS),
+    write("/evidence/{device}/{id}/approve", OPENERS),
+    kept("/evidence/look/{token}", OPENERS, "picture"),
+    kept("/case/{device}/{id}", BUREAU, "case file"),
+];
+
+/// The line of a route; `None` where the table has none. HEAD reads as GET does.
+pub fn right(method: &Method, path: &str) -> Option<&'static Right> {
+    let is_post = match *method {
+        Method::POST => true,
+        Method::GET | Method::HEAD => false,
+        // Nothing here answers any other method.
+        _ => return None,
+    };
+    RIGHTS.iter().find(|right| right.is_post == is_post && right.path == path)
+}
+
+/// Whether somebody of this role may read a page.
+pub fn may_read(role: Role, path: &str) -> bool {
+    right(&Method::GET, path).is_some_and(|right| match right.whose {
+        Whose::Anybody => true,
+        Whose::Of(roles) => roles.contains(&role),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_auditor_and_an_administrator_change_nothing_but_their_own_session() {
+        for right in RIGHTS.iter().filter(|right| right.is_post && right.path != "/sign-out") {
+            if let Whose::Of(roles) = right.whose {
+                assert!(!roles.contains(&Auditor) && !roles.contains(&Administrator), "{}", right.path);
+            }
+        }
+    }
+
+    #[test]
+    fn a_route_or_a_method_without_a_line_belongs_to_nobody() {
+        assert!(right(&Method::GET, "/new").is_none());
+        assert!(right(&Method::DELETE, "/").is_none());
+        assert!(right(&Method::POST, "/").is_none());
+        assert!(may_read(Auditor, "/audit") && !may_read(Officer, "/audit"));
+    }
+}

@@ -1,0 +1,71 @@
+//! What happened around one exception, as the platform knows it: checks of that stay in that bed with the time they were
+//! done and received, and who opened which evidence.
+
+use rusqlite::{Connection, params};
+
+/// Checks that are shown, the newest.
+const MOST_CHECKS: i64 = 40;
+
+/// One check of the stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// On the device's clock, as `done`.
+    pub due: i64,
+    /// `open`, `settled` or `not_done`.
+    pub state: String,
+    pub verdict: Option<String>,
+    pub done: Option<i64>,
+    /// On the platform's clock.
+    pub received: Option<i64>,
+    /// The event whose sealed picture may be opened.
+    pub evidence: Option<String>,
+}
+
+/// One opening that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    pub first: String,
+    pub asked: i64,
+    pub second: Option<String>,
+    pub approved: Option<i64>,
+}
+
+/// The newest checks of a stay in a bed, the newest first.
+pub fn checks(connection: &Connection, device: &str, bed: &str, stay: &str) -> rusqlite::Result<Vec<Check>> {
+    connection
+        .prepare_cached(
+            "SELECT u.due_ms, u.state, o.verdict, o.done_ms, o.received_ms, o.event, o.evidence
+             FROM due u LEFT JOIN done o USING (device, epoch, round, bed)
+             WHERE u.device = ?1 AND u.bed = ?2 AND u.stay = ?3 ORDER BY u.due_ms DESC LIMIT ?4",
+        )?
+        .query_map(params![device, bed, stay, MOST_CHECKS], |row| {
+            let has_evidence = row.get::<_, Option<bool>>(6)?.unwrap_or(false);
+            let event: Option<String> = row.get(5)?;
+            Ok(Check {
+                due: row.get(0)?,
+                state: row.get(1)?,
+                verdict: row.get(2)?,
+                done: row.get(3)?,
+                received: row.get(4)?,
+                evidence: event.filter(|_| has_evidence),
+            })
+        })?
+        .collect()
+}
+
+/// Who asked for and approved openings of these events.
+pub fn openings(connection: &Connection, device: &str, checks: &[Check]) -> rusqlite::Result<Vec<Opening>> {
+    let mut openings = Vec::new();
+    for event in checks.iter().filter_map(|check| check.evidence.as_ref()) {
+        let mut query = connection.prepare_cached(
+            "SELECT first, asked_ms, second, approved_ms FROM viewing WHERE device = ?1 AND event = ?2",
+        )?;
+        let rows = query.query_map([device, event], |row| {
+            Ok(Opening { first: row.get(0)?, asked: row.get(1)?, second: row.get(2)?, approved: row.get(3)? })
+        })?;
+        for row in rows {
+            openings.push(row?);
+        }
+    }
+    Ok(openings)
+}

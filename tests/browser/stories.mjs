@@ -1,0 +1,206 @@
+// What people do with the platform's pages, as a browser does it. Each story is named by what must hold.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+import { World } from "./world.mjs";
+
+const require = createRequire(resolve("target/browser/package.json"));
+const { chromium } = require("playwright-core");
+const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const short = process.argv.includes("--short");
+const world = new World(resolve(process.argv[2]));
+const PAGES = ["/", "/verification", "/patrol", "/screening", "/exceptions", "/devices"];
+const CASE = "/exceptions/terminal-3a/S2.02.hanging_bed.3";
+
+async function context(browser, options = {}) {
+  return browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+}
+
+async function signedIn(browser, name, options) {
+  const page = await (await context(browser, options)).newPage();
+  await page.goto(`${world.url}/sign-in`);
+  await page.getByLabel("姓名").fill(name);
+  await page.getByLabel("口令").fill(world.people[name]);
+  await page.getByRole("button", { name: "登录" }).click();
+  // Not until everything is loaded: the live page keeps one answer open for good.
+  await page.waitForURL(`${world.url}/`, { waitUntil: "domcontentloaded" });
+  return page;
+}
+
+async function barriers(page) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run());
+  return found.violations
+    .filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${page.url()}: ${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" | ")}`);
+}
+
+async function act(page, label, reason, text) {
+  const form = page.locator("form.act", { has: page.getByRole("button", { name: label, exact: true }) });
+  if (reason) await form.locator("select").selectOption(reason);
+  if (text) await form.locator("input[name=text]").fill(text);
+  await form.getByRole("button").click();
+  await page.waitForLoadState();
+}
+
+const stories = {
+  "a wrong passphrase is refused in words, and the right one leads to the page that was asked for": async (browser) => {
+    const page = await (await context(browser)).newPage();
+    await page.goto(`${world.url}/exceptions`);
+    await page.getByLabel("姓名").fill("监管甲");
+    await page.getByLabel("口令").fill("guessed");
+    await page.getByRole("button", { name: "登录" }).click();
+    assert.match(await page.getByRole("alert").innerText(), /姓名或口令不对/);
+    await page.getByLabel("口令").fill(world.people["监管甲"]);
+    await page.getByRole("button", { name: "登录" }).click();
+    await page.waitForURL(`${world.url}/exceptions`);
+  },
+  "five wrong passphrases lock a name": async (browser) => {
+    const page = await (await context(browser)).newPage();
+    await page.goto(`${world.url}/sign-in`);
+    for (const said of ["a", "b", "c", "d", "e", world.people["管理己"]]) {
+      await page.getByLabel("姓名").fill("管理己");
+      await page.getByLabel("口令").fill(said);
+      await page.getByRole("button", { name: "登录" }).click();
+      assert.match(await page.getByRole("alert").innerText(), /暂停使用/);
+    }
+  },
+  "of two reviewers at once the second sees what the first decided": async (browser) => {
+    const [one, two] = [await signedIn(browser, "监管甲"), await signedIn(browser, "复核乙")];
+    for (const page of [one, two]) await page.goto(world.url + CASE);
+    await act(one, "核定");
+    await act(two, "认定不成立", "technical");
+    assert.match(await two.getByRole("alert").innerText(), /他人已先处理/);
+    assert.match(await two.locator(".timeline").innerText(), /监管甲 · 核定/);
+  },
+  "a case goes from the supervisor to the hospital and back to its end": async (browser) => {
+    const [bureau, hospital] = [await signedIn(browser, "监管甲"), await signedIn(browser, "医保丙")];
+    await bureau.goto(world.url + CASE);
+    await act(bureau, "通知医院");
+    await hospital.goto(world.url + CASE);
+    await act(hospital, "答复", "emergency", "<script>alert(1)</script>");
+    await bureau.reload();
+    assert.match(await bureau.locator(".timeline").innerText(), /<script>alert\(1\)<\/script>/);
+    await act(bureau, "认定成立", "no_ground");
+    await act(bureau, "结案");
+    assert.match(await bureau.locator(".claimed").innerText(), /已结案/);
+  },
+  "a hospital sees no other hospital's case": async (browser) => {
+    const page = await signedIn(browser, "医保丁");
+    assert.equal((await page.goto(world.url + CASE)).status(), 404);
+    await page.goto(`${world.url}/exceptions`);
+    assert.doesNotMatch(await page.locator("main").innerText(), /示范医院/);
+  },
+  "an auditor reads the trail and has nothing to press": async (browser) => {
+    const page = await signedIn(browser, "审计戊");
+    await page.goto(`${world.url}/audit`);
+    assert.match(await page.locator("main").innerText(), /监管甲/);
+    await page.goto(world.url + CASE);
+    assert.equal(await page.locator("form.act").count(), 0);
+  },
+  "without script every page reads and a case can be worked": async (browser) => {
+    const page = await (await context(browser, { javaScriptEnabled: false })).newPage();
+    await page.goto(world.link("监管甲"));
+    await page.getByRole("button").click();
+    for (const path of PAGES) assert.equal((await page.goto(world.url + path)).status(), 200, path);
+    await page.goto(`${world.url}/exceptions/terminal-3a/S3.03.impersonation.3`);
+    await act(page, "核定");
+    assert.match(await page.locator(".claimed").innerText(), /已核定/);
+  },
+  "the language is switched and stays": async (browser) => {
+    const page = await signedIn(browser, "监管甲");
+    await page.getByRole("link", { name: "English" }).click();
+    await page.goto(`${world.url}/exceptions`);
+    assert.equal(await page.locator("html").getAttribute("lang"), "en");
+    assert.match(await page.locator("h1").innerText(), /Exceptions/);
+  },
+  "a session that was idle for half an hour asks who it is": async (browser) => {
+    const page = await signedIn(browser, "医保丁");
+    world.tables("idle", "医保丁");
+    await page.goto(`${world.url}/devices`);
+    assert.match(page.url(), /\/sign-in\?next=/);
+  },
+  "a case is decided with the keyboard alone": async (browser) => {
+    const page = await signedIn(browser, "复核乙");
+    await page.goto(`${world.url}/exceptions/terminal-7b/S2.02.hanging_bed.3`);
+    const reached = async (name) => {
+      for (let tries = 0; tries < 60; tries++) {
+        await page.keyboard.press("Tab");
+        if ((await page.evaluate(() => document.activeElement.innerText)) === name) return;
+      }
+      assert.fail(`${name} was never reached`);
+    };
+    await reached("核定");
+    await page.keyboard.press("Enter");
+    await page.waitForLoadState();
+    assert.match(await page.locator(".claimed").innerText(), /已核定/);
+  },
+  "no page has a serious barrier and none is wider than a telephone": async (browser) => {
+    const page = await signedIn(browser, "监管甲");
+    const found = [];
+    for (const path of [...PAGES, CASE]) {
+      await page.goto(world.url + path);
+      found.push(...(await barriers(page)));
+      await page.setViewportSize({ width: 390, height: 844 });
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      if (over > 0) found.push(`${path} is ${over} pixels wider than a telephone`);
+      await page.setViewportSize({ width: 1280, height: 800 });
+    }
+    const door = await (await context(browser)).newPage();
+    await door.goto(`${world.url}/sign-in`);
+    found.push(...(await barriers(door)));
+    assert.deepEqual(found, []);
+  },
+};
+
+async function pictures(browser) {
+  const into = resolve("target/browser/pages");
+  mkdirSync(into, { recursive: true });
+  const page = await signedIn(browser, "监管甲");
+  const auditor = await signedIn(browser, "审计戊");
+  for (const [width, height] of [[1920, 1080], [1280, 800], [390, 844]]) {
+    for (const path of [...PAGES, CASE, "/audit", "/sign-in"]) {
+      const by = path === "/audit" ? auditor : page;
+      await by.setViewportSize({ width, height });
+      await by.goto(world.url + path);
+      const name = path.replaceAll(/[^a-z]+/g, "-").replace(/^-/, "") || "overview";
+      await by.screenshot({ path: join(into, `${name}-${width}.png`) });
+    }
+  }
+  console.log(`pictures of every page: ${into}`);
+}
+
+const profile = mkdtempSync(join(tmpdir(), "bedcheck-chromium-"));
+let failed = 0;
+let ran = 0;
+try {
+  await world.start();
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    env: { ...process.env, HOME: profile },
+  });
+  const only = process.argv.find((word) => word.startsWith("--only="))?.slice(7) ?? "";
+  for (const [name, story] of Object.entries(stories).filter(([name]) => name.includes(only))) {
+    ran++;
+    try {
+      await story(browser);
+      console.log(`ok      ${name}`);
+    } catch (error) {
+      failed++;
+      console.log(`FAILED  ${name}\n${error.stack}`);
+    }
+    for (const open of browser.contexts()) await open.close();
+  }
+  if (!short) await pictures(browser);
+  await browser.close();
+} finally {
+  world.end();
+}
+console.log(failed ? `${failed} stories failed` : `${ran} stories hold`);
+process.exitCode = failed ? 1 : 0;

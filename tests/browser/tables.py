@@ -1,0 +1,116 @@
+"""Writes a ward that was already looked at into a platform's tables, or years of many wards, or makes a session old.
+
+What devices deliver is tested elsewhere (tests/platform); here only the pages are looked at.
+"""
+
+import json
+import sqlite3
+import sys
+import time
+
+HOUR = 3_600_000
+SAYS = {"verified": "Verified", "absent": "Absent", "mismatch": "Mismatch", "face_hidden": "FaceHidden"}
+FOUND = ["verified", "absent", "mismatch", "verified", "face_hidden", "verified", None, "verified"]
+WARDS = [("terminal-3a", "3A", "示范医院"), ("terminal-7b", "7B", "另一医院")]
+
+
+def fill(db, now):
+    for device, ward, institution in WARDS:
+        far = now + 900 * HOUR
+        db.execute(
+            "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms, round_every_ms,"
+            " added_ms, logged, last_contact_ms, expected_ms, epoch) VALUES (?, ?, ?, x'00', '', ?, ?, ?, 0, ?, ?, 'e')",
+            (device, ward, institution, far, 4 * HOUR, now - 200 * HOUR, now, far),
+        )
+        db.execute("INSERT INTO head VALUES (?, 'e', 40, '')", (device,))
+        for at, verdict in enumerate(FOUND):
+            fill_bed(db, now, device, f"0{at + 1}", f"S{at + 1}", verdict)
+        raised = [
+            ("S2.02.hanging_bed.3", "hanging_bed", "device", "02", "S2", "张**", "Absent", now - 40 * HOUR, now - HOUR),
+            ("S3.03.impersonation.3", "impersonation", "device", "03", "S3", "<b>张</b>", "Mismatch", now - 9 * HOUR, now - HOUR),
+            ("silence.1", "silence", "platform", None, None, None, None, now - 3 * HOUR, now - 2 * HOUR),
+        ]
+        db.executemany(
+            "INSERT INTO exception (device, id, kind, state, origin, bed, stay, masked_name, verdict, rounds, first_ms,"
+            f" last_ms) VALUES ('{device}', ?, ?, 'confirmed', ?, ?, ?, ?, ?, 3, ?, ?)",
+            raised,
+        )
+
+
+def fill_bed(db, now, device, bed, stay, verdict):
+    db.execute("INSERT INTO roster VALUES (?, ?, ?, '张**', 3)", (device, bed, stay))
+    for number in range(1, 13):
+        when = now - (12 - number) * 12 * HOUR - HOUR
+        state = "settled" if verdict else "not_done"
+        db.execute(
+            "INSERT INTO due VALUES (?, 'e', ?, ?, ?, '张**', ?, ?, ?, ?)",
+            (device, number, bed, stay, when, when + 60_000, when, state),
+        )
+        if not verdict:
+            continue
+        result = dict(
+            round=number, bed=bed, stay=stay, masked_name="张**", due=when, done=when + 9000, verdict=verdict,
+            similarity=0.42, threshold=0.5, fmr="1e-3", looks=3, synthetic=True,
+        )
+        db.execute(
+            "INSERT INTO done VALUES (?, 'e', ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            (device, number, bed, stay, f"{device}.{number}.{bed}", SAYS[verdict], json.dumps(result), when + 9000, when + 9500),
+        )
+
+
+def many(db, now, exceptions, checks):
+    """`checks` that were due and done in wards of 40 beds, every four hours back from now, and `exceptions` over them."""
+    wards = 40
+    devices = [f"terminal-{at}" for at in range(wards)]
+    far = now + 900 * HOUR
+    for at, device in enumerate(devices):
+        db.execute(
+            "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms, round_every_ms,"
+            " added_ms, logged, last_contact_ms, expected_ms, epoch) VALUES (?, ?, ?, x'00', '', ?, ?, ?, 0, ?, ?, 'e')",
+            (device, f"{at}", f"医院{at // 4}", far, 4 * HOUR, now, now, far),
+        )
+        beds = [(device, f"{bed:02}", f"S{bed}") for bed in range(40)]
+        db.executemany("INSERT INTO roster VALUES (?, ?, ?, '张**', 3)", beds)
+    rounds = checks // wards // 40
+
+    def rows():
+        for number in range(rounds):
+            when = now - (rounds - number) * 4 * HOUR
+            for device in devices:
+                for bed in range(40):
+                    yield (device, number, f"{bed:02}", f"S{bed}", when, when, when)
+
+    db.executemany("INSERT INTO due VALUES (?, 'e', ?, ?, ?, '张**', ?, ?, ?, 'settled')", rows())
+    db.execute(
+        "INSERT INTO done SELECT device, epoch, round, bed, stay, device || round || bed, 'Verified',"
+        " json_object('round', round, 'bed', bed, 'stay', stay, 'masked_name', '张**', 'due', due_ms, 'done', due_ms,"
+        " 'verdict', 'verified', 'similarity', 0.6, 'threshold', 0.5, 'fmr', '1e-3', 'looks', 3, 'synthetic', json('true')),"
+        " due_ms, due_ms, 0 FROM due"
+    )
+    kinds = ["hanging_bed", "impersonation", "not_verified", "wrong_bed", "presentation_attack"]
+    states = ["raised", "notified", "closed", "answered"]
+    db.executemany(
+        "INSERT INTO exception (device, id, kind, state, origin, bed, stay, masked_name, rounds, first_ms, last_ms,"
+        " handling) VALUES (?, ?, ?, ?, 'device', ?, ?, '张**', 3, ?, ?, ?)",
+        (
+            (devices[at % wards], f"x{at}", kinds[at % 5], "confirmed" if at % 20 == 0 else "ended", f"{at % 40:02}",
+             f"S{at % 40}", now - at * 20_000 - HOUR, now - at * 20_000, states[at % 4])
+            for at in range(exceptions)
+        ),
+    )
+
+
+def main():
+    path, what, *more = sys.argv[1:]
+    with sqlite3.connect(path, timeout=10) as db:
+        if what == "fill":
+            fill(db, int(time.time() * 1000))
+        elif what == "many":
+            many(db, int(time.time() * 1000), *map(int, more))
+        elif what == "idle":
+            db.execute("UPDATE session SET seen_ms = seen_ms - 1900000 WHERE person = ?", more)
+        else:
+            sys.exit(f"no such verb: {what}")
+
+
+main()
