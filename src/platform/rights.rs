@@ -70,6 +70,8 @@ pub const RIGHTS: &[Right] = &[
     kept("/patrol", CASES, "coverage"),
     kept("/verification", CASES, "checks"),
     kept("/screening", CASES, "screening"),
+    read("/score", CASES),
+    read("/score.csv", CASES),
     read("/devices", ALL),
     read("/audit", KEEPERS),
     kept("/api/v1/rows", CASES, "rows"),

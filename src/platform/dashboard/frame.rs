@@ -26,12 +26,13 @@ const fn label(zh: &'static str, en: &'static str) -> Term {
     Term { zh, en, mark: "" }
 }
 
-const MENU: [(&str, Term); 7] = [
+const MENU: [(&str, Term); 8] = [
     ("/", label("总览", "Overview")),
     ("/verification", label("智慧核查", "Verification")),
     ("/patrol", label("智慧巡查", "Patrol")),
     ("/screening", label("智慧筛查", "Screening")),
     ("/exceptions", label("异常", "Exceptions")),
+    ("/score", label("评分", "Score")),
     ("/devices", label("设备", "Devices")),
     ("/audit", label("审计", "Audit")),
 ];

@@ -17,6 +17,7 @@ mod lists;
 mod page;
 mod pages;
 mod queue_page;
+mod score_page;
 mod sign_in;
 mod watermark;
 mod words;
@@ -93,6 +94,8 @@ impl Dashboard {
             .route("/screening", get(lists::screening))
             .route("/devices", get(lists::devices))
             .route("/audit", get(lists::audit))
+            .route("/score", get(score_page::page))
+            .route("/score.csv", get(score_page::table))
             .route("/exceptions", get(queue_page::show))
             .route("/exceptions/{device}/{id}", get(case_page::show))
             .route("/exceptions/{device}/{id}/step", post(case_page::step))
@@ -124,6 +127,8 @@ enum Trouble {
     Draw(#[from] askama::Error),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error("the table could not be written: {0}")]
+    Table(#[from] csv::Error),
     #[error("the work on a page ended early")]
     Gone,
 }
