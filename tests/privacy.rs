@@ -267,7 +267,7 @@ fn the_impact_assessment_says_what_is_configured_and_stored_now_and_names_nobody
     fs::write(terminal.config(), text).unwrap();
     let after = report();
     for wanted in
-        ["| 撤回同意 | 1 | 3 | 0 |", "| 已撤回（不比对人脸） | 1 |", "依据台账共 2 条", "异常截图离开本机"]
+        ["| 撤回同意 | 1 | 3 | 0 |", "| 已撤回（不比对人脸） | 1 |", "依据台账共 2 条", "床位截图离开本机"]
     {
         assert!(after.contains(wanted), "{wanted:?} is not in:\n{after}");
     }

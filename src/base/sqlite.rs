@@ -1,6 +1,7 @@
 //! How every database of both programs is opened: owner-only, durable at each commit, of a version we understand.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -20,14 +21,14 @@ pub struct Schema {
 /// # Errors
 /// What SQLite says; a version that is not ours is refused rather than guessed at.
 pub fn open(path: &Path, schema: &Schema) -> rusqlite::Result<Connection> {
-    // SQLite would create the file by the umask and give its journal the same mode.
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    // SQLite would create the file by the umask and give its journal the same mode. A file that is there must not even be
+    // opened: closing it again would end every lock this process has on it (POSIX), and the next program that closes the
+    // database, taking itself for the last, would fold the log in and delete it under us.
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
+    }
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "page_size", schema.page_bytes)?;
@@ -57,6 +58,28 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_second_connection_leaves_the_first_its_lock() {
+        use std::os::unix::fs::MetadataExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d.db");
+        let schema = Schema { version: 1, tables: "CREATE TABLE t (a INTEGER) STRICT", page_bytes: 4096 };
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        let first = open(&path, &schema).unwrap();
+        assert_eq!(count(&first), 0);
+        let second = open(&path, &schema).unwrap();
+        assert_eq!(count(&second), 0);
+        // `1: POSIX  ADVISORY  READ  PID MAJOR:MINOR:INODE FROM TO`.
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let of_us = format!(" {} ", std::process::id());
+        let is_held = locks.lines().any(|line| line.contains(&of_us) && line.contains(&format!(":{inode} ")));
+        assert!(is_held, "this process has no lock on its database:\n{locks}");
+    }
 
     #[test]
     fn a_database_of_another_version_is_refused_and_ours_is_owner_only() {

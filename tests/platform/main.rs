@@ -20,6 +20,7 @@ use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
+mod beside;
 mod case;
 mod decisions;
 mod door;
