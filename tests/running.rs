@@ -48,7 +48,10 @@ fn a_good_change_counts_at_once_and_a_bad_one_keeps_the_last_good_configuration(
 
     // A mistake: everything goes on, and everybody who asks is told.
     terminal.configure("\n[patrol]\nevry = \"4h\"\nlooks = 99\n");
-    agent.until("the mistake is refused", |said| said.contains("last good one stays in use"));
+    // It says so first and shows it then.
+    agent.until("the mistake is refused", |said| {
+        said.contains("last good one stays in use") && health(&address)["config_good"] == false
+    });
     let now = health(&address);
     assert_eq!((&now["deciding"], &now["config_good"]), (&Value::from(true), &Value::from(false)), "{now}");
     let complaints = now["config_complaints"].to_string();
