@@ -139,6 +139,13 @@ mod tests {
             done(tx, 1, "01", "Absent");
             done(tx, 2, "01", "WrongBed");
             tx.execute("UPDATE due SET state = 'not_done' WHERE state = 'open'", [])?;
+            // One that is known to be missed from the start counts as well.
+            due(tx, 4, "02", 23);
+            tx.execute(
+                "INSERT INTO due VALUES ('d', 'e', 5, '02', 's', '张*', ?1, ?1, ?1, 'not_done')",
+                [at(23)],
+            )?;
+            tx.execute("UPDATE due SET state = 'not_done' WHERE state = 'open'", [])?;
             // What came late was carried out all the same.
             done(tx, 1, "02", "FaceHidden");
             Ok(())
@@ -146,11 +153,11 @@ mod tests {
         .unwrap();
         let days = (DayNumber(20_700), DayNumber(20_706));
         let all = db.read(|connection| institutions(connection, None, days)).unwrap();
-        let expected = Tally { due: 4, missed: 1, verified: 1, against: 1, unclear: 1, ..Tally::default() };
+        let expected = Tally { due: 6, missed: 3, verified: 1, against: 1, unclear: 1, ..Tally::default() };
         assert_eq!((all.len(), all[0].tally, all[0].weeks.as_slice()), (1, expected, &[expected][..]));
         let one_day = |day| (DayNumber(day), DayNumber(day));
         let of = |day| db.read(|connection| institutions(connection, None, one_day(day))).unwrap()[0].tally;
-        assert_eq!((of(20_700).due, of(20_701).day()), (3, Day::Missed));
+        assert_eq!((of(20_700).due, of(20_701).day()), (5, Day::Missed));
         let institution = all[0].institution.clone();
         assert_eq!(db.read(|connection| institutions(connection, Some(&institution), days)).unwrap(), all);
         let foreign = db.read(|connection| institutions(connection, Some("other"), days)).unwrap();

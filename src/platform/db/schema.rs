@@ -194,9 +194,9 @@ CREATE TABLE bed_day (
     PRIMARY KEY (device, day, bed)
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER due_counted AFTER INSERT ON due BEGIN
-    INSERT INTO bed_day (device, day, bed, due)
-    VALUES (NEW.device, (NEW.due_ms + 28800000) / 86400000, NEW.bed, 1)
-    ON CONFLICT DO UPDATE SET due = due + 1;
+    INSERT INTO bed_day (device, day, bed, due, missed)
+    VALUES (NEW.device, (NEW.due_ms + 28800000) / 86400000, NEW.bed, 1, NEW.state = 'not_done')
+    ON CONFLICT DO UPDATE SET due = due + 1, missed = missed + excluded.missed;
 END;
 CREATE TRIGGER due_missed AFTER UPDATE OF state ON due WHEN (NEW.state = 'not_done') <> (OLD.state = 'not_done') BEGIN
     UPDATE bed_day SET missed = missed + iif(NEW.state = 'not_done', 1, -1)
