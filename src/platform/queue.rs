@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 use crate::base::clock::Wall;
 use crate::domain::handling::State;
 use crate::platform::handling;
-use crate::platform::view::ExceptionRow;
+use crate::platform::view::{self, ExceptionRow};
 
 /// Rows of one page.
 pub const PAGE: usize = 50;
@@ -142,32 +142,9 @@ fn queued(row: &Row<'_>, now: Wall) -> rusqlite::Result<Queued> {
     let (name, version): (String, i64) = (row.get(16)?, row.get(17)?);
     // A state of a newer program is shown as the first one: somebody looks at it.
     let state = State::named(&name).unwrap_or(State::Raised);
-    let first: i64 = row.get(12)?;
-    let due = if version == 0 { handling::due(state, first) } else { row.get(18)? };
-    Ok(Queued {
-        row: ExceptionRow {
-            institution: row.get(0)?,
-            device: row.get(1)?,
-            ward: row.get(2)?,
-            id: row.get(3)?,
-            kind: row.get(4)?,
-            state: row.get(5)?,
-            origin: row.get(6)?,
-            bed: row.get(7)?,
-            stay: row.get(8)?,
-            masked_name: row.get(9)?,
-            verdict: row.get(10)?,
-            rounds: row.get(11)?,
-            first,
-            last: row.get(13)?,
-            ended: row.get(14)?,
-            age_s: i64::try_from(now.since(Wall(first)).as_secs()).unwrap_or(i64::MAX),
-            detail: row.get::<_, Option<String>>(15)?.and_then(|text| serde_json::from_str(&text).ok()),
-        },
-        handling: state,
-        due,
-        escalated: row.get(19)?,
-    })
+    let (exception, escalated) = (view::exception(row, now)?, row.get(19)?);
+    let due = if version == 0 { handling::due(state, exception.first) } else { row.get(18)? };
+    Ok(Queued { row: exception, handling: state, due, escalated })
 }
 
 /// The exception of one case, where it concerns `scope`.

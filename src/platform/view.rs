@@ -312,30 +312,33 @@ pub fn exceptions(
              FROM exception e CROSS JOIN device d ON d.device = e.device AND (?2 IS NULL OR d.institution = ?2)
              ORDER BY e.state = 'ended', e.last_ms DESC, e.id LIMIT ?1",
         )?
-        .query_map(params![MOST_ROWS, scope], |row| {
-            let first: i64 = row.get(12)?;
-            Ok(ExceptionRow {
-                institution: row.get(0)?,
-                device: row.get(1)?,
-                ward: row.get(2)?,
-                id: row.get(3)?,
-                kind: row.get(4)?,
-                state: row.get(5)?,
-                origin: row.get(6)?,
-                bed: row.get(7)?,
-                stay: row.get(8)?,
-                masked_name: row.get(9)?,
-                verdict: row.get(10)?,
-                rounds: row.get(11)?,
-                first,
-                last: row.get(13)?,
-                ended: row.get(14)?,
-                age_s: seconds(now, first),
-                // What a newer agent says is shown by its kind alone.
-                detail: row.get::<_, Option<String>>(15)?.and_then(|text| serde_json::from_str(&text).ok()),
-            })
-        })?
+        .query_map(params![MOST_ROWS, scope], |row| exception(row, now))?
         .collect()
+}
+
+/// An exception out of the sixteen columns that [`exceptions`] and the queue begin with.
+pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionRow> {
+    let first: i64 = row.get(12)?;
+    Ok(ExceptionRow {
+        institution: row.get(0)?,
+        device: row.get(1)?,
+        ward: row.get(2)?,
+        id: row.get(3)?,
+        kind: row.get(4)?,
+        state: row.get(5)?,
+        origin: row.get(6)?,
+        bed: row.get(7)?,
+        stay: row.get(8)?,
+        masked_name: row.get(9)?,
+        verdict: row.get(10)?,
+        rounds: row.get(11)?,
+        first,
+        last: row.get(13)?,
+        ended: row.get(14)?,
+        age_s: seconds(now, first),
+        // What a newer agent says is shown by its kind alone.
+        detail: row.get::<_, Option<String>>(15)?.and_then(|text| serde_json::from_str(&text).ok()),
+    })
 }
 
 /// Every device, revoked ones too.
