@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::base::files::read_at_most;
+use crate::domain::effort::Heat;
 
 /// A device tree's root says what the board is compatible with: NUL-separated, the most specific first.
 const COMPATIBLE: &str = "/proc/device-tree/compatible";
@@ -58,6 +59,22 @@ pub struct Thermal {
     pub rest_c: f32,
 }
 
+impl Thermal {
+    /// Fine where nobody can tell: a board without sensors is no reason to do less.
+    pub fn grade(&self, celsius: Option<f32>) -> Heat {
+        match celsius {
+            Some(celsius) if celsius >= self.rest_c => Heat::Hot,
+            Some(celsius) if celsius >= self.ease_c => Heat::Warm,
+            Some(_) | None => Heat::Fine,
+        }
+    }
+}
+
+/// Processors this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl Board {
     /// The board this program runs on.
     pub fn here() -> Board {
@@ -77,7 +94,11 @@ impl Board {
     }
 
     /// Threads for one net here: the profile's, but never all cores there are.
-    pub fn threads_of(&self, cores: usize) -> usize {
+    pub fn threads(&self) -> usize {
+        self.threads_of(cores())
+    }
+
+    fn threads_of(&self, cores: usize) -> usize {
         self.threads.min(cores.saturating_sub(1)).max(1)
     }
 

@@ -23,6 +23,7 @@ use crate::base::redact::Private;
 use crate::base::slot::Slot;
 use crate::base::supervise::Stopping;
 use crate::capture::REST_SPACING;
+use crate::domain::effort::Eased;
 use crate::domain::operating::Realised;
 use crate::domain::patrol::LookId;
 use crate::domain::sighting::{NoSighting, Reason};
@@ -86,6 +87,7 @@ pub struct Decide {
     pub next_beat: Mono,
     pub last_counts: BTreeMap<CameraId, u64>,
     pub health: Health,
+    pub eased: Option<Eased>,
 }
 
 enum Event {
@@ -238,6 +240,7 @@ impl Decide {
             Box::pin(self.apply(now, Input::NotSeen(refusal))).await?;
         }
         self.show_round();
+        self.show_effort();
         Ok(())
     }
 
@@ -249,6 +252,21 @@ impl Decide {
             *shown = sheet;
             is_new
         });
+    }
+
+    /// Whoever wonders why a round takes longer finds the reason.
+    fn show_effort(&mut self) {
+        let eased = self.domain.eased();
+        if std::mem::replace(&mut self.eased, eased) == eased {
+            return;
+        }
+        self.health.eased(eased);
+        match eased {
+            Some(eased) => {
+                warn!(beds_at_once = eased.beds_at_once, of = eased.of, by = ?eased.by, "Fewer beds are watched at once.")
+            }
+            None => info!("As many beds as configured are watched at once again."),
+        }
     }
 
     fn ask(&self, look: LookId, bed: &BedId, time: Range<Mono>, keep: bool) -> bool {
@@ -303,6 +321,7 @@ impl Decide {
             commitment: Some(self.domain.commitment()),
             refuses_config: self.health.refuses_config(),
             bundle: self.bundle().await?,
+            eased: self.eased,
         };
         let commit = Commit { at: now, report: Report::Beat(beat), crop: None, remember: Vec::new() };
         let said = self.keeper.ask(move |journal| {

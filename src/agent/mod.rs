@@ -29,6 +29,7 @@ pub mod reload;
 pub mod renew;
 pub mod retention;
 pub mod round_desk;
+pub mod strain;
 pub mod tasks;
 pub mod update;
 pub mod ward;

@@ -30,6 +30,7 @@ use anyhow::Context;
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
+use crate::agent::board::Board;
 use crate::agent::config::{CameraSettings, Mode, Settings, Source};
 use crate::agent::decide::Decide;
 use crate::agent::deliver::{Deliver, SPACING};
@@ -38,6 +39,7 @@ use crate::agent::kiosk_desk::{self, Site};
 use crate::agent::kiosk_thread::Known;
 use crate::agent::renew::Renew;
 use crate::agent::retention::Retention;
+use crate::agent::strain;
 use crate::agent::ward::{self, Ward};
 use crate::agent::ward_ports;
 use crate::agent::ward_thread::{Faces, WardThread};
@@ -68,6 +70,7 @@ use crate::store::keys;
 use crate::store::{Commit, FactLog, Journal, Keeper, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
+use crate::vision::kept::Kept;
 use crate::vision::occupancy::EmptyBed;
 use crate::vision::worker::{Answer, Request, View, Worker};
 use crate::vision::{manifest, runtime};
@@ -107,6 +110,7 @@ pub async fn run(
 
     let slots = start_cameras(&settings, &clock, &stopping)?;
     let worker = worker(&settings, eyes, &policy, slots.clone(), clock.clone())?;
+    let kept = worker.kept.clone();
     let (vision, looks, answers) = start_vision(worker, &stopping)?;
 
     let (beliefs, mut ports) = ward_ports::start(thread, &settings, &stopping).await?;
@@ -116,7 +120,10 @@ pub async fn run(
     let site_of =
         Site { settings: &settings, policy: &policy, slots: &slots, clock: &clock, health: &health };
     let front = kiosk_desk::open(&site_of, known, &stopping, &mut ports).await?;
-    let orders = start_delivery(keeper.clone(), platform, &written, &clock, &health, &stopping);
+    let (ordered, orders) = mpsc::channel(ORDERS);
+    let strain = strain::feel(Board::here(), kept, health.clone(), ordered.clone(), stopping.clone());
+    supervise::task("strain", strain);
+    start_delivery(keeper.clone(), platform, &written, ordered, &clock, &health, &stopping);
 
     let now = clock.now();
     let hello = hello(&settings, &roster, now);
@@ -144,6 +151,7 @@ pub async fn run(
         next_beat: now.mono + settings.heartbeat,
         last_counts: BTreeMap::new(),
         health: health.clone(),
+        eased: None,
         clock,
     };
     decide.apply(now, Input::Recall(memories)).await?;
@@ -185,22 +193,20 @@ fn start_renewal(
     supervise::task("certificate", renew.run(stopping.clone()));
 }
 
-/// Delivery to the platform; what the platform orders comes out.
+/// Delivery to the platform; what it orders goes into `orders`.
 fn start_delivery(
     keeper: Keeper,
     platform: crate::uplink::Platform,
     written: &Arc<Notify>,
+    orders: mpsc::Sender<Input>,
     clock: &Clock,
     health: &Health,
     stopping: &Stopping,
-) -> mpsc::Receiver<Input> {
-    let (ordered, orders) = mpsc::channel(ORDERS);
+) {
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
     let (written, clock, health) = (written.clone(), clock.clone(), health.clone());
-    let deliver =
-        Deliver { keeper, platform, written, clock, backoff, spacing: SPACING, orders: ordered, health };
+    let deliver = Deliver { keeper, platform, written, clock, backoff, spacing: SPACING, orders, health };
     supervise::task("deliver", deliver.run(stopping.clone()));
-    orders
 }
 
 fn worker(
@@ -217,6 +223,7 @@ fn worker(
         dark_below: policy.dark_below,
         watch: policy.life.as_ref().map(|life| life.watch.max(life.blink_within)),
         watches: BTreeMap::new(),
+        kept: Kept::default(),
         clock,
     })
 }

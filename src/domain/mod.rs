@@ -21,6 +21,7 @@ pub mod bed;
 pub mod blink;
 pub mod challenge;
 pub mod draw;
+pub mod effort;
 pub mod exception;
 pub mod facts;
 pub mod handling;
@@ -54,6 +55,7 @@ use crate::base::ids::{BedId, CameraId};
 
 use bed::{Bed, BedMemory};
 use draw::{Commitment, Seed};
+use effort::{Eased, Strain};
 use exception::ExceptionChange;
 use facts::{TakenBack, What};
 use irregular::{Escape, Irregular, Irregularity, IrregularityChange, Told};
@@ -85,6 +87,8 @@ pub enum Input {
     Camera { camera: CameraId, tamper: Option<Tamper> },
     /// Whether what is said finds no room on the disk any more.
     Store { is_full: bool },
+    /// What the device feels while it works.
+    Strain(Strain),
     /// How far this device's clock is ahead of the platform's, by its last receipt.
     PlatformTime { ahead_ms: i64 },
     /// The platform wants beds looked at now; the same order twice is one.
@@ -231,6 +235,7 @@ impl Domain {
                 let is_meant = |what: &Irregularity| *what == Irregularity::StoreFull;
                 self.replace_irregular(now, is_meant, current.into_iter().collect());
             }
+            Input::Strain(strain) => self.patrol.feel(strain),
             Input::Order(order) => {
                 if !self.done_orders.contains(&order.id) {
                     self.patrol.order(order);
@@ -264,6 +269,11 @@ impl Domain {
     /// How many rounds have come to their end.
     pub fn rounds_done(&self) -> u64 {
         self.patrol.rounds_done()
+    }
+
+    /// Fewer beds are watched at once than the configuration allows.
+    pub fn eased(&self) -> Option<Eased> {
+        self.patrol.eased()
     }
 
     /// What binds the draws from the next round on.

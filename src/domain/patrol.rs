@@ -16,6 +16,7 @@ use crate::base::frame::Origin;
 use crate::base::ids::{BedId, CameraId};
 use crate::domain::Why;
 use crate::domain::draw::{self, Commitment, MOST_TICKETS, Revealed, Seed};
+use crate::domain::effort::{Eased, Effort, Strain};
 use crate::domain::order::{MOST_WAITING, Order};
 use crate::domain::policy::Policy;
 use crate::domain::roster::{Roster, Stay};
@@ -62,6 +63,7 @@ pub struct Patrol {
     begins: Vec<Wall>,
     done: u64,
     next_look_id: u64,
+    effort: Effort,
 }
 
 impl Patrol {
@@ -80,6 +82,7 @@ impl Patrol {
             begins: Vec::new(),
             done: 0,
             next_look_id: 1,
+            effort: Effort::full(policy.beds_at_once),
         }
     }
 
@@ -137,6 +140,15 @@ impl Patrol {
             Some(other) if memory.ordered => (self.round, self.aside) = (Some(round), Some(other)),
             Some(other) => (self.round, self.aside) = (Some(other), Some(round)),
         }
+    }
+
+    /// Follows what the device feels.
+    pub fn feel(&mut self, strain: Strain) {
+        self.effort.feel(strain);
+    }
+
+    pub fn eased(&self) -> Option<Eased> {
+        self.effort.eased()
     }
 
     pub fn rounds_done(&self) -> u64 {
@@ -264,8 +276,8 @@ impl Patrol {
         let timeouts = begun.clone().filter_map(|open| open.waiting).map(|(_, at)| (at, Why::LookTimesOut));
         let is_free = round.outstanding() < OUTSTANDING;
         let looks = begun.filter_map(|open| open.wants_look(policy)).filter(|_| is_free);
-        let at_once = (is_free && round.may_begin(policy)).then_some(Mono::default());
-        let looks = looks.chain(at_once).map(|at| (at, Why::NextLook));
+        let next = round.begins_next(&self.effort, policy).filter(|_| is_free);
+        let looks = looks.chain(next).map(|at| (at, Why::NextLook));
         timeouts.chain(looks).chain([(round.until, Why::LookTimesOut)]).min_by_key(|(at, _)| *at)
     }
 
@@ -423,7 +435,8 @@ impl Patrol {
         }
         let is_due = |open: &Open| open.wants_look(policy).is_some_and(|at| at <= now.mono);
         let at = round.begun.iter().position(is_due).or_else(|| {
-            let next = round.may_begin(policy).then(|| round.ahead.pop_front())??;
+            round.begins_next(&self.effort, policy).filter(|at| *at <= now.mono)?;
+            let next = round.ahead.pop_front()?;
             round.begun.push(Open::new(next, now.mono));
             Some(round.begun.len() - 1)
         })?;

@@ -219,7 +219,12 @@ impl Policy {
     /// How long the checks of so many beds take when nobody is recognised at once.
     pub fn longest_round(&self, beds: usize) -> Duration {
         let turns = beds.div_ceil(usize::from(self.beds_at_once).max(1));
-        self.look_spacing * u32::from(self.looks_per_check) * u32::try_from(turns).unwrap_or(u32::MAX)
+        self.longest_check() * u32::try_from(turns).unwrap_or(u32::MAX)
+    }
+
+    /// The same for one bed.
+    pub fn longest_check(&self) -> Duration {
+        self.look_spacing * u32::from(self.looks_per_check)
     }
 
     fn windows_overlap(&self) -> bool {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::clock::{Mono, Wall};
 use crate::base::ids::{BedId, StayId};
 use crate::domain::draw::Revealed;
+use crate::domain::effort::Effort;
 use crate::domain::order::Ordered;
 use crate::domain::patrol::LookId;
 use crate::domain::policy::Policy;
@@ -137,9 +138,19 @@ impl Round {
         self.begun.iter().filter(|open| open.waiting.is_some()).count()
     }
 
-    /// Whether another bed waits and may be begun: every begun one is watched, and watching takes the processor's time.
-    pub(super) fn may_begin(&self, policy: &Policy) -> bool {
-        !self.ahead.is_empty() && self.begun.len() < usize::from(policy.beds_at_once)
+    /// When another bed that waits may be begun: every begun one is watched, and watching takes the processor's time. Where
+    /// the effort is eased, at the latest when those that wait could not be done in time any more by so few at once.
+    pub(super) fn begins_next(&self, effort: &Effort, policy: &Policy) -> Option<Mono> {
+        let begun = self.begun.len();
+        if self.ahead.is_empty() || begun >= usize::from(policy.beds_at_once) {
+            return None;
+        }
+        if begun < usize::from(effort.beds_at_once()) {
+            return Some(Mono::default());
+        }
+        let needs = policy.longest_check()
+            * u32::try_from((self.ahead.len() + begun).div_ceil(begun.max(1))).unwrap_or(u32::MAX);
+        Some(Mono(self.until.0.saturating_sub(u64::try_from(needs.as_millis()).unwrap_or(u64::MAX))))
     }
 
     pub(super) fn waiting_for(&mut self, look: LookId) -> Option<&mut Open> {

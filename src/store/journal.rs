@@ -405,6 +405,11 @@ mod tests {
             prev = checked.link;
         }
         assert_eq!(journal.commit(vec![beat(None)]).unwrap().seq, 3);
+        // And once more before anything of it arrived: the first row of a chain is taken over like any other.
+        let before: Vec<Item> = journal.unsent().unwrap().unwrap().items;
+        assert_eq!(journal.begin_epoch().unwrap(), 3);
+        let after = journal.unsent().unwrap().unwrap().items;
+        assert!(before.iter().map(|item| &item.body).eq(after.iter().map(|item| &item.body)));
     }
 
     #[test]

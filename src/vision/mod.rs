@@ -14,6 +14,7 @@ pub mod embed;
 pub mod eyes;
 pub mod gallery;
 pub mod geometry;
+pub mod kept;
 pub mod manifest;
 pub mod mesh;
 pub mod motion;

@@ -44,6 +44,8 @@ pub struct Watch {
     /// When a look last asked.
     asked: Option<Mono>,
     size: Option<(u32, u32)>,
+    /// Frames the camera had brought by then.
+    brought: u64,
 }
 
 impl Watch {
@@ -66,6 +68,14 @@ impl Watch {
     /// Whether a frame of that time is worth taking.
     pub fn wants(&self, at: Mono, watch_ms: u64) -> bool {
         self.is_asked(at, watch_ms) && self.last.is_none_or(|last| last.0 + SPACING_MS <= at.0)
+    }
+
+    /// How many frames since the last one taken were worth it, the one of that time included; `brought` counts all that the
+    /// camera ever brought. To be asked before [`Watch::take`].
+    pub fn worth(&mut self, at: Mono, brought: u64) -> u64 {
+        let new = brought.saturating_sub(std::mem::replace(&mut self.brought, brought));
+        let room = self.last.map_or(1, |last| at.0.saturating_sub(last.0) / SPACING_MS);
+        new.min(room).max(1)
     }
 
     /// Takes the bed's zone out of a fresh frame.
@@ -150,4 +160,21 @@ fn around(mesh: &Mesh, (width, height): (u32, u32)) -> [f32; 4] {
     let half = (right - left).max(bottom - top) * AROUND_FACE / 2.0;
     let (width, height) = (width as f32, height as f32);
     [(x - half) / width, (y - half) / height, (x + half) / width, (y + half) / height]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_missed_only_where_the_camera_brought_them_and_they_lay_far_enough_apart() {
+        let mut watch = Watch::default();
+        assert_eq!(watch.worth(Mono(5000), 700), 1, "the first");
+        watch.last = Some(Mono(5000));
+        assert_eq!(watch.worth(Mono(6000), 704), 4, "a camera of four a second");
+        watch.last = Some(Mono(6000));
+        assert_eq!(watch.worth(Mono(7000), 730), 5, "one of twenty-six: five are enough");
+        watch.last = Some(Mono(7000));
+        assert_eq!(watch.worth(Mono(7200), 731), 1);
+    }
 }

@@ -21,6 +21,7 @@ use crate::domain::sighting::{FaceQuality, FaceSeen, NoSighting, Occupancy, Reas
 use crate::vision::eyes::{Eyes, Face};
 use crate::vision::gallery::Gallery;
 use crate::vision::geometry::shrink;
+use crate::vision::kept::Kept;
 use crate::vision::occupancy::{EmptyBed, mean_luma};
 use crate::vision::session::NetError;
 use crate::vision::watch::Watch;
@@ -76,6 +77,8 @@ pub struct Worker {
     /// How long a bed is watched for signs of life; `None` where liveness is off.
     pub watch: Option<Duration>,
     pub watches: BTreeMap<BedId, Watch>,
+    /// What came of the frames worth watching.
+    pub kept: Kept,
     pub clock: Clock,
 }
 
@@ -169,20 +172,22 @@ impl Worker {
     /// Gives a fresh frame to the watch of the bed that waited longest; `false` when there is none.
     fn feed(&mut self) -> bool {
         let Some(watch) = self.watch else { return false };
-        let mut ready: Option<(Mono, &BedId, &View, Frame)> = None;
+        let mut ready: Option<(Mono, &BedId, &View, &Slot, Frame)> = None;
         for (bed, view) in &self.views {
             let own = self.watches.entry(bed.clone()).or_default();
-            let Some(frame) = self.slots.get(&view.camera).and_then(Slot::newest) else { continue };
+            let Some(slot) = self.slots.get(&view.camera) else { continue };
+            let Some(frame) = slot.newest() else { continue };
             let last = own.last();
             if own.wants(frame.taken.mono, millis(watch))
                 && ready.as_ref().is_none_or(|(longest, ..)| last < *longest)
             {
-                ready = Some((last, bed, view, frame));
+                ready = Some((last, bed, view, slot, frame));
             }
         }
-        let Some((_, bed, view, frame)) = ready else { return false };
+        let Some((_, bed, view, slot, frame)) = ready else { return false };
         let own = self.watches.entry(bed.clone()).or_default();
         let Some(zone) = frame.picture.cut(view.zone) else { return false };
+        self.kept.took_one_of(own.worth(frame.taken.mono, slot.count()));
         if let Err(error) = own.take(&mut self.eyes, frame.taken.mono, &zone, millis(watch)) {
             warn!(%error, %bed, "A frame could not be watched.");
         }

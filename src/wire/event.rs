@@ -7,6 +7,7 @@ use crate::base::frame::Tamper;
 use crate::base::ids::{BedId, DeviceId, StayId, WardId};
 use crate::domain::Finding;
 use crate::domain::draw::Commitment;
+use crate::domain::effort::Eased;
 use crate::domain::kiosk::verification::Verification;
 use crate::domain::operating::Realised;
 use crate::wire::bundle::BundleBeat;
@@ -120,6 +121,9 @@ pub struct Beat {
     /// Which signed updates this device took; absent where it trusts nobody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BundleBeat>,
+    /// Heat or load lets fewer beds be watched at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eased: Option<Eased>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,6 +24,7 @@
 //! platform -5m                            a receipt says that the platform's clock is so far off ours, or `platform agrees`
 //! disk full                               the journal has used up its share, or `disk free`
 //! camera covered                          what keeps the camera from showing the ward, or `camera fine`
+//! strain hot                              the board is hot, or `strain fine`, or `strain 0.4`: so many frames are kept
 //! order 04 within 10m                     the platform orders a spot check (`order all within 10m [with pictures]`)
 //! run 9h                                  time passes, deadlines are kept, looks are answered
 //! begin                                   time passes until a round begins
@@ -36,6 +37,7 @@
 //! expect exception 04 hanging_bed raised  the last move of that exception
 //! expect no exception 04                  nothing open or ended
 //! expect irregular two_in_bed raised      the last move of that irregularity, or `none`
+//! expect at_once 2                        how many beds the last round looked at before one of them was decided
 //! expect order answered                   the last round answered an order
 //! expect pictures 04 1                    how many of its checks went with a picture
 //! expect spared 3                         how many beds the last round spared
@@ -48,6 +50,7 @@ use bedcheck::base::clock::{Mono, Now, Wall};
 use bedcheck::base::frame::{Origin, Tamper};
 use bedcheck::base::ids::{BedId, CameraId, StayId};
 use bedcheck::base::redact::Private;
+use bedcheck::domain::effort::{Heat, Strain};
 use bedcheck::domain::exception::{ExceptionChange, Move};
 use bedcheck::domain::facts::{Change, Excuse, Fact, Person, What, fold};
 use bedcheck::domain::irregular::IrregularityChange;
@@ -82,6 +85,8 @@ pub struct Story {
     last_plan: Option<RoundPlan>,
     orders: usize,
     tamper: Option<Tamper>,
+    begun: BTreeSet<BedId>,
+    most_begun: usize,
 }
 
 /// Forty seconds of a face with open eyes on a body that breathes so far (thousandths of the zone's height).
@@ -150,6 +155,8 @@ impl Story {
             last_plan: None,
             orders: 0,
             tamper: None,
+            begun: BTreeSet::new(),
+            most_begun: 0,
         }
     }
 
@@ -177,6 +184,10 @@ impl Story {
             ["platform", by] => {
                 let ahead_ms = self.now.wall.0 - moment(self.now.wall, by).0;
                 self.feed(Input::PlatformTime { ahead_ms });
+            }
+            ["strain", felt] => {
+                let heat = if *felt == "hot" { Heat::Hot } else { Heat::Fine };
+                self.feed(Input::Strain(Strain { heat, kept: felt.parse().ok() }));
             }
             ["disk", is_full] => self.feed(Input::Store { is_full: *is_full == "full" }),
             ["camera", tamper] => {
@@ -344,6 +355,8 @@ impl Story {
             match effect {
                 Effect::Look { look, bed, keep, .. } => {
                     self.kept.extend(keep.then_some(look));
+                    self.begun.insert(bed.clone());
+                    self.most_begun = self.most_begun.max(self.begun.len());
                     answers.push(self.answer(look, &bed));
                 }
                 Effect::Report { finding, remember, keep } => {
@@ -358,11 +371,15 @@ impl Story {
                     }
                     self.said.push(finding.clone());
                     match finding {
-                        Finding::Checked(result) => self.checks.push(result),
+                        Finding::Checked(result) => {
+                            self.begun.remove(&result.bed);
+                            self.checks.push(result);
+                        }
                         Finding::Exception(change) => self.changes.push(change),
                         Finding::RoundBegun(plan) => {
                             assert!(plan.order.is_some() || plan.until < plan.next_by);
                             self.rounds += 1;
+                            (self.begun, self.most_begun) = (BTreeSet::new(), 0);
                             self.last_plan = Some(plan);
                         }
                         Finding::Irregular(change) => self.irregular.push(change),
@@ -485,6 +502,7 @@ impl Story {
                     .collect();
                 if reasons.contains(&format!("{reason:?}")) { Ok(()) } else { wrong(reasons.join(", ")) }
             }
+            ["at_once", number] => counted(self.most_begun, number),
             ["later", id, why] => said(last(id)?.later.map_or("none", |why| why.name()), why),
             ["checks", id, count] => {
                 counted(self.checks.iter().filter(|check| check.bed == bed(id)).count(), count)

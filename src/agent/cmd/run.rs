@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tracing::info;
 
-use crate::agent::board::Board;
+use crate::agent::board::{self, Board};
 use crate::agent::cmd::config::Which;
 use crate::agent::cmd::zones::serve_page;
 use crate::agent::cmd::{interrupted, say, tokio};
@@ -35,10 +35,14 @@ impl Run {
             probation::begin(state).map_err(Ending::config)?;
         }
         let settings = self.which.read().map_err(Ending::config)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let board = Board::here();
-        runtime::take_threads(board.threads_of(cores));
-        info!(board = board.board, cores, threads = runtime::threads(), "The board is known.");
+        runtime::take_threads(board.threads());
+        info!(
+            board = board.board,
+            cores = board::cores(),
+            threads = runtime::threads(),
+            "The board is known."
+        );
         tokio()?.block_on(async { Agent::new(self.which, settings)?.run().await })?;
         if let Some(state) = &state {
             probation::ended_well(state);

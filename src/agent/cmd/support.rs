@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::agent::board::Board;
+use crate::agent::board::{self, Board};
 use crate::base::clock::Now;
 use crate::base::exit::Ending;
 use crate::base::files::{read_at_most, write_owner_only};
@@ -47,10 +47,9 @@ pub fn write(to: &Path, config: &Path, doctor: &Value, now: Now) -> anyhow::Resu
 
 fn machine(now: Now) -> Value {
     let board = Board::here();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     json!({
         "version": env!("CARGO_PKG_VERSION"), "arch": std::env::consts::ARCH, "time": now.wall.to_string(),
-        "board": board.board, "cores": cores, "threads": board.threads_of(cores), "celsius": board.heat(),
+        "board": board.board, "cores": board::cores(), "threads": board.threads(), "celsius": board.heat(),
         "system": text_of(Path::new("/etc/os-release")), "kernel": text_of(Path::new("/proc/version")),
         "memory": text_of(Path::new("/proc/meminfo")), "uptime": text_of(Path::new("/proc/uptime")),
     })

@@ -49,8 +49,8 @@ pub const KEYS: &[Key] = &[
         "beds_at_once",
         Kind::Whole { least: 1, most: 64 },
         Need::Default("4"),
-        "同时观察几张床，越多越需要更快的处理器",
-        "beds watched at the same time; more need a faster processor",
+        "同时最多观察几张床；主机过热或繁忙时自动减少，仍按时完成",
+        "the most beds watched at the same time; fewer where the device is hot or busy, still in time",
     ),
     key(
         "absent_rounds",

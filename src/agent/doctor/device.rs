@@ -4,13 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::agent::board::Board;
+use crate::agent::board::{self, Board};
 use crate::agent::config::Settings;
 use crate::agent::doctor::{Line, existing};
 use crate::agent::{identity, tasks};
 use crate::base::clock::Now;
 use crate::base::ids::DeviceId;
 use crate::base::space;
+use crate::domain::effort::Heat;
 use crate::net::cert::Validity;
 use crate::store::bundles::Bundles;
 use crate::store::keys::{self, KEYS, Place};
@@ -31,11 +32,10 @@ const OVERDUE: Duration = Duration::from_secs(24 * 3600);
 /// The board, what a net may take of it, and how hot it is.
 pub fn board() -> Line {
     let board = Board::here();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let heat = board.heat();
+    let (cores, heat) = (board::cores(), board.heat());
     let degrees = heat.map_or("温度未知 no thermometer".to_owned(), |heat| format!("{heat:.0} °C"));
     let mut found =
-        format!("{}：{cores} 核 cores，推理线程 threads {}，{degrees}", board.title, board.threads_of(cores));
+        format!("{}：{cores} 核 cores，推理线程 threads {}，{degrees}", board.title, board.threads());
     let has_watchdog = Path::new(&board.watchdog).exists();
     let watchdog = if has_watchdog { board.watchdog.as_str() } else { "无 none" };
     found = format!("{found}，硬件看门狗 watchdog {watchdog}");
@@ -43,14 +43,13 @@ pub fn board() -> Line {
         found = format!("{found}\n{more}");
     }
     let line = Line::good("board", ("主板", "board"), found);
-    if heat.is_some_and(|heat| heat >= board.thermal.rest_c) {
-        line.bad("过热：检查通风、积灰和环境温度 · too hot: look at ventilation, dust and the room")
-    } else if heat.is_some_and(|heat| heat >= board.thermal.ease_c) {
-        line.attention("偏热，内核可能降频 · warm: the kernel may slow it down")
-    } else if board.cores > cores && board.board != "generic" {
-        line.attention("有处理器核心被关闭 · some of its cores are switched off")
-    } else {
-        line
+    match board.thermal.grade(heat) {
+        Heat::Hot => line.bad("过热，一次只看一张床：检查通风、积灰和环境温度 · too hot, one bed is watched at a time: look at ventilation, dust and the room"),
+        Heat::Warm => line.attention("偏热，内核可能降频 · warm: the kernel may slow it down"),
+        Heat::Fine if board.cores > cores && board.board != "generic" => {
+            line.attention("有处理器核心被关闭 · some of its cores are switched off")
+        }
+        Heat::Fine => line,
     }
 }
 

@@ -12,9 +12,10 @@ use crate::agent::health::{ConfigState, Health};
 use crate::base::clock::Wall;
 use crate::base::space;
 use crate::domain::Finding;
+use crate::domain::effort::Eased;
 
 type Labels = [(&'static str, String); 1];
-type Seconds = Gauge<f64, AtomicU64>;
+type Real = Gauge<f64, AtomicU64>;
 
 pub struct Figures {
     registry: Registry,
@@ -23,16 +24,19 @@ pub struct Figures {
     exceptions: Family<[(&'static str, String); 2], Counter>,
     looks_dropped: Counter,
     frames: Family<Labels, Gauge>,
-    frame_age: Family<Labels, Seconds>,
+    frame_age: Family<Labels, Real>,
     unsent: Gauge,
     faces: Gauge,
     deliveries: Family<Labels, Counter>,
-    acknowledged: Seconds,
-    turn_age: Seconds,
+    acknowledged: Real,
+    turn_age: Real,
     config_good: Gauge,
     config_problems: Gauge,
     config_reads: Family<Labels, Counter>,
     disk_free: Gauge,
+    heat: Real,
+    kept: Real,
+    beds_eased: Gauge,
 }
 
 impl Figures {
@@ -57,16 +61,21 @@ impl Figures {
             unsent: Gauge::default(),
             faces: Gauge::default(),
             deliveries: Family::default(),
-            acknowledged: Seconds::default(),
-            turn_age: Seconds::default(),
+            acknowledged: Real::default(),
+            turn_age: Real::default(),
             config_good: Gauge::default(),
             config_problems: Gauge::default(),
             config_reads: Family::default(),
             disk_free: Gauge::default(),
+            heat: Real::default(),
+            kept: Real::default(),
+            beds_eased: Gauge::default(),
         };
+        figures.kept.set(1.0);
         figures.config_good.set(1);
         figures.register_work();
         figures.register_state();
+        figures.register_strain();
         figures
     }
 
@@ -115,6 +124,28 @@ impl Figures {
             Unit::Bytes,
             self.disk_free.clone(),
         );
+    }
+
+    fn register_strain(&mut self) {
+        let to = &mut self.registry;
+        to.register("board_heat_celsius", "The hottest part; 0 where nobody can tell", self.heat.clone());
+        to.register("watch_kept_ratio", "Frames worth watching that the nets got through", self.kept.clone());
+        to.register(
+            "beds_at_once_eased",
+            "Beds watched at once because of heat or load; 0 at full effort",
+            self.beds_eased.clone(),
+        );
+    }
+
+    pub fn strained(&self, celsius: Option<f32>, kept: Option<f32>) {
+        self.heat.set(f64::from(celsius.unwrap_or_default()));
+        if let Some(kept) = kept {
+            self.kept.set(f64::from(kept));
+        }
+    }
+
+    pub fn eased(&self, eased: Option<Eased>) {
+        self.beds_eased.set(eased.map_or(0, |eased| i64::from(eased.beds_at_once)));
     }
 
     pub fn found(&self, finding: &Finding) {

@@ -24,6 +24,7 @@ use crate::base::files::{FileError, read_at_most, write_owner_only};
 use crate::base::ids::CameraId;
 use crate::base::slot::Slot;
 use crate::domain::Finding;
+use crate::domain::effort::Eased;
 
 use figures::Figures;
 pub use serve::router;
@@ -159,6 +160,16 @@ impl Health {
     /// The vision thread could not take a look.
     pub fn dropped_look(&self) {
         self.0.figures.dropped_look();
+    }
+
+    /// How hot the board is (degrees Celsius), and the share of frames worth watching that the nets got through.
+    pub fn strained(&self, celsius: Option<f32>, kept: Option<f32>) {
+        self.0.figures.strained(celsius, kept);
+    }
+
+    /// Fewer beds are watched at once, or all again.
+    pub fn eased(&self, eased: Option<Eased>) {
+        self.0.figures.eased(eased);
     }
 
     /// A beat: statements that wait for the platform, and people whose templates this box holds.
