@@ -13,8 +13,10 @@ mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use bedcheck::base::picture;
+use bedcheck::store::staff::Staff;
 use serde_json::Value;
 
 use terminal::Terminal;
@@ -92,6 +94,24 @@ fn what_is_broken_is_named_with_the_next_step() {
     let (code, lines) = examine(&terminal, &[]);
     assert_eq!(code, 1);
     assert!(lines["configuration"]["next"].as_str().unwrap().contains("config init"));
+}
+
+#[test]
+fn a_kiosk_wants_two_people_who_can_sign() {
+    let terminal = Terminal::new();
+    let camera = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/ward/cam-2");
+    terminal.configure(&format!(
+        "\n[kiosk]\nlisten = \"127.0.0.1:0\"\n\n[[camera]]\nid = \"desk\"\nmode = \"kiosk\"\nrecorded = {camera:?}\n"
+    ));
+    let kiosk = || examine(&terminal, &[]).1["kiosk"].clone();
+    let before = kiosk();
+    assert_eq!(before["grade"], "attention", "{before}");
+    assert!(before["next"].as_str().unwrap().contains("bedcheck staff add"), "{before}");
+    let staff = Staff::of(&terminal.folder.path().join("state"));
+    staff.add("甲", "246810").unwrap();
+    assert_eq!(kiosk()["grade"], "attention");
+    staff.add("乙", "135791").unwrap();
+    assert_eq!(kiosk()["grade"], "good", "{}", kiosk());
 }
 
 #[test]

@@ -265,7 +265,17 @@ fn the_impact_assessment_says_what_is_configured_and_stored_now_and_names_nobody
     let text = fs::read_to_string(terminal.config()).unwrap();
     let text = text.replace("mode = \"pilot\"\n", "mode = \"pilot\"\nevidence = \"exception\"\n");
     fs::write(terminal.config(), text).unwrap();
+    let text = fs::read_to_string(terminal.config()).unwrap();
+    assert!(!report().contains("核查窗口"));
+    let kiosk = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/ward/cam-2");
+    let kiosk = format!(
+        "{text}\n[kiosk]\nlisten = \"127.0.0.1:0\"\n\n[[camera]]\nid = \"desk\"\nmode = \"kiosk\"\nrecorded = {kiosk:?}\n"
+    );
+    fs::write(terminal.config(), kiosk).unwrap();
     let after = report();
+    for wanted in ["整幅画面，仅在办理期间", "不为代办人建模板"] {
+        assert!(after.contains(wanted), "{wanted:?} is not in:\n{after}");
+    }
     for wanted in
         ["| 撤回同意 | 1 | 3 | 0 |", "| 已撤回（不比对人脸） | 1 |", "依据台账共 2 条", "床位截图离开本机"]
     {

@@ -58,6 +58,10 @@ pub fn purposes(live: &Live) -> Chapter {
             ),
         });
     }
+    if live.settings.kiosk.is_some() {
+        items.push("核查窗口（入院、结算、取药）：办理人看到告知并选择后才开始；预览只在办理期间显示在本机屏幕，不存储。与所报身份的模板作一对一比对并作活体检测；代办取药时拍看代办人本人，判断是否真人，并与本病区已登记人员比对以发现冒领；不为代办人建模板，其证件号只留本机才能算出的加盐摘要。购药金额和药品编码随结果上报，供购药规则使用。".to_owned());
+        items.push("不愿或不能刷脸的，每一屏都可改由工作人员核对证件或腕带并签名（无代办人活体时须两人），结果同样有效。".to_owned());
+    }
     items.push(format!(
         "必要性：为何其他对个人权益影响更小的方式不足以实现该目的——{}",
         open("医务处、医保办")
@@ -105,7 +109,11 @@ pub fn cameras(live: &Live) -> Chapter {
             CameraMode::Door => "病区出入口",
             CameraMode::Kiosk => "窗口核查",
         };
-        vec![camera.id.to_string(), mode.to_owned(), source(camera), zones(live, camera)]
+        let zones = match camera.mode {
+            CameraMode::Kiosk => "整幅画面，仅在办理期间".to_owned(),
+            CameraMode::Bed | CameraMode::Round | CameraMode::Door => zones(live, camera),
+        };
+        vec![camera.id.to_string(), mode.to_owned(), source(camera), zones]
     });
     let rows = rows.collect();
     let head = vec!["摄像头", "用途", "画面来源", "查看区域（像素：左、上、宽×高）"];
