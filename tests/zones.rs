@@ -91,7 +91,8 @@ fn only_the_link_opens_the_page_and_only_once() {
     let (status, page) = get(&address, "/");
     assert_eq!(status, 403);
     assert!(page.contains("bedcheck zones") && !page.contains("token\""), "{page}");
-    for path in ["/zones", "/camera/cam-1", "/enter?token=0000", &format!("/enter?token={}", "0".repeat(64))]
+    for path in
+        ["/zones", "/ward", "/camera/cam-1", "/enter?token=0000", &format!("/enter?token={}", "0".repeat(64))]
     {
         assert_eq!(get(&address, path).0, 403, "{path}");
     }
@@ -183,4 +184,25 @@ fn without_an_agent_the_page_is_served_by_the_command_itself() {
     let (address, link) = line.strip_prefix("http://").unwrap().split_once('/').unwrap();
     assert_eq!(get(address, &format!("/{link}")).0, 303);
     assert_eq!(zones.end().0, Some(0));
+}
+
+#[test]
+fn hospital_it_sees_how_the_cameras_are_and_which_beds_cannot_be_verified_yet() {
+    let terminal = Terminal::new();
+    let mut agent = terminal.start(&["run", "--config", "config.toml"], &[]);
+    let address = agent.address("The local page is served here");
+    agent.until("the agent is up", |said| said.contains("The draws are committed to"));
+    let visitor = Visitor::new(&terminal, &address);
+    let page = || {
+        let (status, _, page) = request(&address, "GET /ward", &[("cookie", &visitor.cookie)], "");
+        assert_eq!(status, 200);
+        page
+    };
+    agent.until("the camera brings pictures", |_| page().contains("<b>✓</b> 正常"));
+    let shown = page();
+    assert!(shown.contains("cam-1") && shown.contains("1280 × 720"), "{shown}");
+    // Nobody is enrolled: the bed is named with what is missing and what helps, the patient only by a masked name.
+    assert!(shown.contains("未登记人脸") && shown.contains("bedcheck enrol"), "{shown}");
+    assert!(shown.contains("张*") && !shown.contains("张三") && !shown.contains("P1"), "{shown}");
+    assert_eq!(agent.end().0, Some(0));
 }

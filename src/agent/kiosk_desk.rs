@@ -111,6 +111,7 @@ pub async fn open(
     health.walks(walk);
     let (told, verified) = mpsc::channel(VERIFIED);
     let (known, claimed) = watch::channel(known);
+    health.knows(claimed.clone());
     if let Some(slot) = settings.kiosk.as_ref().and_then(|kiosk| slots.get(&kiosk.camera)) {
         let (slot, clock) = (slot.clone(), clock.clone());
         ports.extend(start(Parts { settings, policy, slot, known: claimed, told, clock }, stopping).await?);

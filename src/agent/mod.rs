@@ -33,6 +33,7 @@ pub mod strain;
 pub mod tasks;
 pub mod update;
 pub mod ward;
+pub mod ward_desk;
 pub mod ward_ports;
 pub mod ward_thread;
 pub mod zones;

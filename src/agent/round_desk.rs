@@ -96,6 +96,6 @@ impl Rounds for ZoneDesk {
     }
 }
 
-fn is_offline(health: &Health, now: Wall) -> bool {
+pub fn is_offline(health: &Health, now: Wall) -> bool {
     health.acknowledged().is_none_or(|last| now.since(last) > OFFLINE)
 }

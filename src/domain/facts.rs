@@ -134,7 +134,7 @@ pub struct Away {
 }
 
 impl Away {
-    fn covers(&self, at: Wall) -> bool {
+    pub fn covers(&self, at: Wall) -> bool {
         self.from <= at && self.to.is_none_or(|to| at < to)
     }
 }

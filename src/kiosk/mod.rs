@@ -1,4 +1,4 @@
-//! The local web page: bed zones are drawn on a live picture. On loopback, for whoever may enter the state folder.
+//! The local web pages: bed zones are drawn on a live picture, cameras and roster are looked at. On loopback, for whoever may enter the state folder.
 //!
 //! Other users of the same machine reach loopback too, so the page opens only to a link that works once
 //! ([`session::invite`]); it is made by writing into a folder only the agent's owner may write into. After that a cookie
@@ -14,6 +14,8 @@ mod round_pages;
 pub mod rounds;
 pub mod session;
 mod voice;
+mod ward_page;
+pub mod ward_view;
 mod words;
 
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ use crate::base::clock::Clock;
 use crate::base::frame::{Head, Picture};
 use crate::kiosk::rounds::Rounds;
 use crate::kiosk::session::Sessions;
+use crate::kiosk::ward_view::WardView;
 use crate::net::server;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -72,7 +75,7 @@ pub enum Refusal {
 }
 
 /// What the page shows and where it saves: the agent's part.
-pub trait Desk: Rounds {
+pub trait Desk: Rounds + WardView {
     /// # Errors
     /// Complaints about the configuration as it is on the disk.
     fn drawing(&self) -> Result<Drawing, Vec<String>>;
@@ -104,6 +107,8 @@ pub fn router(desk: impl Desk, invitations: PathBuf, clock: Clock) -> Router {
         .route("/zones.js", get(pages::script))
         .route("/zones", get(pages::drawing).post(pages::save))
         .route("/camera/{camera}", get(pages::picture))
+        .route("/ward", get(ward_page::page))
+        .route("/ward.css", get(ward_page::style))
         .route("/login", get(round_pages::login).post(round_pages::enter))
         .route("/round", get(round_pages::page).post(round_pages::say))
         .route("/round/list", get(round_pages::part))

@@ -126,7 +126,7 @@ fn refused(complaints: &[String]) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "complaints": complaints }))).into_response()
 }
 
-fn closed() -> Response {
+pub fn closed() -> Response {
     (StatusCode::FORBIDDEN, drawn(&Closed)).into_response()
 }
 
@@ -138,7 +138,7 @@ pub fn drawn(template: &impl Template) -> Response {
 }
 
 /// The token of whoever asks, if they came in by a link.
-fn owner(kiosk: &Kiosk, headers: &HeaderMap) -> Option<String> {
+pub fn owner(kiosk: &Kiosk, headers: &HeaderMap) -> Option<String> {
     who(kiosk, headers).filter(|(_, is_owner)| *is_owner).map(|(token, _)| token)
 }
 

@@ -15,9 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::agent::config::Settings;
+use crate::agent::kiosk_thread::Known;
 use crate::agent::round_desk::Walk;
 use crate::base::clock::{Clock, Wall};
 use crate::base::files::{FileError, read_at_most, write_owner_only};
@@ -82,6 +84,9 @@ pub struct Shown {
     pub config: ConfigState,
     /// The round on foot.
     pub walk: Option<Walk>,
+    /// What is believed of the ward.
+    pub known: Option<watch::Receiver<Known>>,
+    pub eased: Option<Eased>,
 }
 
 impl Health {
@@ -112,6 +117,11 @@ impl Health {
     /// Whoever decides now takes what nurses say here.
     pub fn walks(&self, walk: Walk) {
         self.with(|shown| shown.walk = Some(walk));
+    }
+
+    /// What is believed of the ward can be seen here from now on.
+    pub fn knows(&self, known: watch::Receiver<Known>) {
+        self.with(|shown| shown.known = Some(known));
     }
 
     /// When the platform last acknowledged; `None` before.
@@ -170,6 +180,7 @@ impl Health {
     /// Fewer beds are watched at once, or all again.
     pub fn eased(&self, eased: Option<Eased>) {
         self.0.figures.eased(eased);
+        self.with(|shown| shown.eased = eased);
     }
 
     /// A beat: statements that wait for the platform, and people whose templates this box holds.
