@@ -9,7 +9,8 @@
 //!
 //!  sweep, every second ──────────────┘ what is overdue becomes NotDone 未执行 and silence
 //!
-//!  browser, program ──loopback only──► who is it (sessions) ──► may they (rights) ──► dashboard; JSON under /api/v1
+//!  browser, program ──loopback only──► who is it (sessions) ──► may they (rights) ──► dashboard; JSON under /api/v1 (api)
+//!
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
@@ -21,12 +22,15 @@
 
 pub mod accept;
 pub mod answer;
+mod answered;
+mod api;
 mod bundles;
 pub mod cases;
 pub mod certificates;
 pub mod chain;
 pub mod cmd;
 pub mod coverage;
+mod cursor;
 pub mod dashboard;
 pub mod db;
 pub mod devices;
@@ -37,9 +41,11 @@ pub mod handling;
 pub mod ingest;
 pub mod keys;
 pub mod ledger;
+mod listing;
 pub mod log;
 pub mod orders;
 pub mod people;
+mod quarter;
 pub mod queue;
 pub mod renewal;
 pub mod rights;
@@ -47,6 +53,7 @@ pub mod score;
 pub mod serve;
 pub mod sessions;
 pub mod stay;
+mod table;
 pub mod tokens;
 pub mod trail;
 pub mod turns;
