@@ -11,6 +11,7 @@
 //!
 //!  browser, program ──loopback only──► who is it (sessions) ──► may they (rights) ──► dashboard; JSON under /api/v1 (api)
 //!
+//!  exception, step ──► outbox ──signed POST──► receivers elsewhere (webhooks)
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
@@ -62,3 +63,4 @@ pub mod update_keys;
 pub mod upkeep;
 pub mod verifications;
 pub mod view;
+pub mod webhooks;

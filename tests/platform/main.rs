@@ -33,6 +33,7 @@ mod parcel;
 mod renewal;
 mod strangers;
 mod tamper;
+mod webhooks;
 mod world;
 
 use world::*;
