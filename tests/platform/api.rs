@@ -105,7 +105,9 @@ async fn every_route_is_in_the_document_with_its_roles_and_nothing_else_is() {
         .collect();
     assert_eq!(described, routes);
     assert!(routes.len() >= 15);
+    let mut names = BTreeSet::new();
     for (method, path, said) in operations(&document) {
+        assert!(names.insert(said["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
         assert!(!said["x-roles"].as_array().unwrap().is_empty(), "{method} {path}");
         assert!(said["summary"].as_str().unwrap().contains(" / "), "{method} {path}");
         assert_eq!(

@@ -80,6 +80,9 @@ fn finish(method: &Method, path: &str, operation: &mut Operation) {
         Some(Whose::Of(roles)) => roles.iter().map(|role| role.name()).collect(),
         Some(Whose::Anybody) | None => Vec::new(),
     };
+    // Names of handlers repeat, and programs name their functions after these.
+    let words = path.trim_start_matches("/api/v1").replace(['{', '}'], "").replace('/', "_");
+    operation.operation_id = Some(format!("{}{words}", method.as_str().to_lowercase()));
     operation.extensions = Some(ExtensionsBuilder::new().add("x-roles", roles).build());
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Sent"))).build();
     let trouble = ResponseBuilder::new()
