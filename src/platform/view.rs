@@ -358,7 +358,7 @@ pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionR
 pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DeviceRow>> {
     let mut devices = devices_after(connection, scope, "", i64::MAX)?;
     let place = |row: &DeviceRow| (row.institution.clone(), row.ward.clone());
-    devices.sort_by(|one, other| place(one).cmp(&place(other)));
+    devices.sort_by_key(place);
     Ok(devices)
 }
 

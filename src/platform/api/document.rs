@@ -1,9 +1,9 @@
 //! The OpenAPI 3.1 document of the interface, and the page that shows it to people.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use askama::Template;
-use axum::extract::{Extension, State};
+use axum::extract::Extension;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{Html, IntoResponse};
 use serde_json::Value;
@@ -14,10 +14,10 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::platform::api::{described, problem};
+use crate::platform::dashboard::Trouble;
 use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::words::Lang;
-use crate::platform::dashboard::{Dashboard, Trouble};
 use crate::platform::rights::{self, Whose};
 use crate::platform::sessions::Visitor;
 
@@ -136,7 +136,6 @@ struct Line {
 
 /// `GET /api`: the document for people.
 pub async fn page(
-    State(_dashboard): State<Arc<Dashboard>>,
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Html<String>, Trouble> {
@@ -165,14 +164,14 @@ fn group(l: Lang, document: &Value, tag: &Value) -> Group {
         for (method, name) in [("GET", "get"), ("POST", "post")] {
             let operation = &item[name];
             if operation.is_object() && array(&operation["tags"]).contains(&tag["name"]) {
-                lines.push(line(l, method, path, operation));
+                lines.push(line(l, document, (method, path), operation));
             }
         }
     }
     Group { title: half(l, &tag["description"]), lines }
 }
 
-fn line(l: Lang, method: &'static str, path: &str, operation: &Value) -> Line {
+fn line(l: Lang, document: &Value, (method, path): (&'static str, &str), operation: &Value) -> Line {
     let roles = array(&operation["x-roles"]).iter().filter_map(Value::as_str);
     let roles = roles.filter_map(crate::domain::role::Role::named);
     let roles: Vec<&str> = roles.map(|role| l.t(role.chinese(), role.name())).collect();
@@ -180,9 +179,10 @@ fn line(l: Lang, method: &'static str, path: &str, operation: &Value) -> Line {
         let name = parameter["name"].as_str().unwrap_or_default();
         (name.to_owned(), half(l, &parameter["description"]))
     });
-    let body = operation.pointer("/requestBody/content/application~1json");
-    let example =
-        body.and_then(|body| body.get("example").or_else(|| body.pointer("/examples/example/value")));
+    let schema = operation.pointer("/requestBody/content/application~1json/schema/$ref");
+    let schema =
+        schema.and_then(Value::as_str).and_then(|place| document.pointer(place.trim_start_matches('#')));
+    let example = schema.and_then(|schema| schema.get("example"));
     Line {
         method,
         path: path.to_owned(),
