@@ -4,5 +4,6 @@ pub mod cert;
 pub mod client;
 pub mod fetch;
 pub mod pin;
+pub mod post;
 pub mod server;
 pub mod tls;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::domain::handling::{self, Before, NotAllowed, State, Step, Wish};
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::{Database, DatabaseError, Transaction};
 use crate::platform::sessions::Visitor;
 use crate::platform::trail;
 
@@ -23,9 +23,11 @@ pub struct Handling {
 }
 
 /// A step that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Taken {
+    #[schema(value_type = String)]
     pub step: Step,
+    #[schema(value_type = String)]
     pub state: State,
     pub person: String,
     pub role: String,
@@ -119,35 +121,44 @@ pub fn take(
     decision: &Decision,
     now: Wall,
 ) -> Result<State, NotTaken> {
-    db.write(|tx| {
-        let Some(case) = find(tx, (device, id), visitor.scope())? else { return Ok(Err(NotTaken::Unknown)) };
-        if case.version != decision.version {
-            return Ok(Err(NotTaken::Overtaken));
-        }
-        let upheld = case.steps.iter().rev().find(|taken| taken.step == Step::Uphold);
-        let before = Before {
-            state: case.state,
-            upheld_by: upheld.map(|taken| taken.person.as_str()),
-            was_appealed: case.steps.iter().any(|taken| taken.step == Step::Appeal),
-        };
-        let wish = Wish {
-            step: decision.step,
-            person: &visitor.name,
-            role: visitor.role,
-            reason: decision.reason.as_deref(),
-            text: &decision.text,
-        };
-        let then = match handling::after(before, wish) {
-            Ok(then) => then,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        write(tx, (device, id), visitor, decision, then, case.version + 1, now)?;
-        Ok(Ok(then))
-    })?
+    db.write(|tx| take_in(tx, (device, id), visitor, decision, now))?
+}
+
+/// As [`take`], as part of a transaction.
+pub fn take_in(
+    tx: &Transaction<'_>,
+    (device, id): (&str, &str),
+    visitor: &Visitor,
+    decision: &Decision,
+    now: Wall,
+) -> rusqlite::Result<Result<State, NotTaken>> {
+    let Some(case) = find(tx, (device, id), visitor.scope())? else { return Ok(Err(NotTaken::Unknown)) };
+    if case.version != decision.version {
+        return Ok(Err(NotTaken::Overtaken));
+    }
+    let upheld = case.steps.iter().rev().find(|taken| taken.step == Step::Uphold);
+    let before = Before {
+        state: case.state,
+        upheld_by: upheld.map(|taken| taken.person.as_str()),
+        was_appealed: case.steps.iter().any(|taken| taken.step == Step::Appeal),
+    };
+    let wish = Wish {
+        step: decision.step,
+        person: &visitor.name,
+        role: visitor.role,
+        reason: decision.reason.as_deref(),
+        text: &decision.text,
+    };
+    let then = match handling::after(before, wish) {
+        Ok(then) => then,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    write(tx, (device, id), visitor, decision, then, case.version + 1, now)?;
+    Ok(Ok(then))
 }
 
 fn write(
-    tx: &crate::platform::db::Transaction<'_>,
+    tx: &Transaction<'_>,
     (device, id): (&str, &str),
     visitor: &Visitor,
     decision: &Decision,

@@ -9,7 +9,9 @@
 //!
 //!  sweep, every second ──────────────┘ what is overdue becomes NotDone 未执行 and silence
 //!
-//!  browser, program ──loopback only──► who is it (sessions) ──► may they (rights) ──► dashboard; JSON under /api/v1
+//!  browser, program ──loopback only──► who is it (sessions) ──► may they (rights) ──► dashboard; JSON under /api/v1 (api)
+//!
+//!  exception, step ──► outbox ──signed POST──► receivers elsewhere (webhooks)
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
@@ -21,12 +23,15 @@
 
 pub mod accept;
 pub mod answer;
+mod answered;
+mod api;
 mod bundles;
 pub mod cases;
 pub mod certificates;
 pub mod chain;
 pub mod cmd;
 pub mod coverage;
+mod cursor;
 pub mod dashboard;
 pub mod db;
 pub mod devices;
@@ -37,9 +42,11 @@ pub mod handling;
 pub mod ingest;
 pub mod keys;
 pub mod ledger;
+mod listing;
 pub mod log;
 pub mod orders;
 pub mod people;
+mod quarter;
 pub mod queue;
 pub mod renewal;
 pub mod rights;
@@ -47,6 +54,7 @@ pub mod score;
 pub mod serve;
 pub mod sessions;
 pub mod stay;
+mod table;
 pub mod tokens;
 pub mod trail;
 pub mod turns;
@@ -55,3 +63,4 @@ pub mod update_keys;
 pub mod upkeep;
 pub mod verifications;
 pub mod view;
+pub mod webhooks;

@@ -38,6 +38,8 @@ pub struct Filter {
 pub struct Queued {
     pub row: ExceptionRow,
     pub handling: State,
+    /// Steps taken.
+    pub version: i64,
     pub due: Option<i64>,
     pub escalated: bool,
 }
@@ -55,13 +57,24 @@ pub fn page(
     scope: Option<&str>,
     now: Wall,
 ) -> rusqlite::Result<Page> {
+    page_of(connection, filter, scope, now, PAGE)
+}
+
+/// As [`page`], with another number of rows.
+pub fn page_of(
+    connection: &Connection,
+    filter: &Filter,
+    scope: Option<&str>,
+    now: Wall,
+    most: usize,
+) -> rusqlite::Result<Page> {
     let mut wanted = Wanted::default();
     if let Some(scope) = scope {
         wanted.add("d.institution = ?", scope.to_owned());
     }
     wanted.filter(filter, now);
     let order = "ORDER BY e.last_ms DESC, e.rowid DESC LIMIT ?";
-    wanted.values.push(Box::new(PAGE as i64 + 1));
+    wanted.values.push(Box::new(most as i64 + 1));
     let sql = format!(
         "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
                 e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail, e.handling, e.version, e.due_ms,
@@ -74,8 +87,8 @@ pub fn page(
         .prepare_cached(&sql)?
         .query_map(values.as_slice(), |row| Ok((queued(row, now)?, row.get(20)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    let has_more = rows.len() > PAGE;
-    rows.truncate(PAGE);
+    let has_more = rows.len() > most;
+    rows.truncate(most);
     let next = rows.last().filter(|_| has_more).map(|(last, rowid)| format!("{}.{rowid}", last.row.last));
     Ok(Page { rows: rows.into_iter().map(|(row, _)| row).collect(), next })
 }
@@ -144,7 +157,7 @@ fn queued(row: &Row<'_>, now: Wall) -> rusqlite::Result<Queued> {
     let state = State::named(&name).unwrap_or(State::Raised);
     let (exception, escalated) = (view::exception(row, now)?, row.get(19)?);
     let due = if version == 0 { handling::due(state, exception.first) } else { row.get(18)? };
-    Ok(Queued { row: exception, handling: state, due, escalated })
+    Ok(Queued { row: exception, handling: state, version, due, escalated })
 }
 
 /// The exception of one case, where it concerns `scope`.

@@ -44,6 +44,11 @@ const fn write(path: &'static str, roles: &'static [Role]) -> Right {
     Right { is_post: true, path, whose: Whose::Of(roles), kept: None }
 }
 
+/// A question or an answer sent in an envelope: who asked is kept, whatever it was.
+const fn exchange(path: &'static str, roles: &'static [Role], what: &'static str) -> Right {
+    Right { is_post: true, path, whose: Whose::Of(roles), kept: Some(what) }
+}
+
 const ALL: &[Role] = &Role::ALL;
 const BUREAU: &[Role] = &[Supervisor, Reviewer, Auditor];
 const OPENERS: &[Role] = &[Supervisor, Reviewer];
@@ -76,6 +81,19 @@ pub const RIGHTS: &[Right] = &[
     read("/audit", KEEPERS),
     kept("/api/v1/rows", CASES, "rows"),
     kept("/api/v1/exceptions", CASES, "exceptions"),
+    kept("/api/v1/exceptions/{device}/{id}", CASES, "case"),
+    write("/api/v1/exceptions/{device}/{id}/steps", WORKERS),
+    read("/api/v1/evidence/{device}/{event}", BUREAU),
+    kept("/api/v1/coverage", CASES, "coverage"),
+    read("/api/v1/score", CASES),
+    read("/api/v1/audit", KEEPERS),
+    kept("/api/v1/export/exceptions/{form}", CASES, "export"),
+    read("/api/v1/export/score/{form}", CASES),
+    kept("/api/v1/fhir/DetectedIssue", CASES, "export"),
+    read("/api/v1/fhir/AuditEvent", KEEPERS),
+    exchange("/api/v1/national", WORKERS, "exchange"),
+    open(false, "/api/v1/openapi.json"),
+    read("/api", ALL),
     read("/api/v1/devices", ALL),
     kept("/api/v1/ledger", CASES, "checks"),
     kept("/api/v1/verifications", CASES, "checks"),

@@ -3,6 +3,8 @@
 //!
 //! The sums are kept by triggers of the database itself (`db::schema`): whatever writes the ledger, they follow.
 
+use jiff::Span;
+use jiff::civil::Date;
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
@@ -26,6 +28,18 @@ impl DayNumber {
     /// Its first moment.
     pub fn begin(self) -> Wall {
         Wall(self.0 * DAY_MS - CHINA_MS)
+    }
+
+    /// Its date.
+    pub fn date(self) -> Option<Date> {
+        let days = Span::new().try_days(self.0).ok()?;
+        Date::new(1970, 1, 1).ok()?.checked_add(days).ok()
+    }
+
+    /// The day of a date.
+    pub fn on(date: Date) -> Option<DayNumber> {
+        let epoch = Date::new(1970, 1, 1).ok()?;
+        Some(DayNumber(i64::from((date - epoch).get_days())))
     }
 
     /// So many days before.

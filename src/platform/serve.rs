@@ -27,6 +27,7 @@ use crate::platform::log;
 use crate::platform::renewal::Renewal;
 use crate::platform::turns::Turns;
 use crate::platform::upkeep::{Upkeep, UpkeepError};
+use crate::platform::webhooks::sender::Sender;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -123,6 +124,8 @@ pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Re
             server::serve_at_most(enrol::MOST_CONNECTIONS, port, tls, door.router(), stopping.clone());
         tasks.push(supervise::task("enrolment port", serve));
     }
+    let webhooks = Sender::new(db.clone()).run(clock.clone(), stopping.clone());
+    tasks.push(supervise::task("webhooks", webhooks));
     let sweep = sweep(db, clock.clone(), overdue, changes, stopping.clone());
     let devices_served = server::serve(device_port, Some(tls), routes, stopping.clone());
     let page_served = server::serve(dashboard_port, None, page.router(), stopping.clone());

@@ -7,7 +7,7 @@ use crate::base::clock::Wall;
 use crate::platform::db::Transaction;
 
 /// One line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Entry {
     pub number: i64,
     pub at: i64,

@@ -1,6 +1,6 @@
 //! What kiosks verified (智慧核查): one row for each result, kept as the device said it.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
@@ -8,11 +8,8 @@ use crate::base::ids::DeviceId;
 use crate::domain::kiosk::verification::{Outcome, Verification};
 use crate::platform::db::{Transaction, number};
 
-/// Rows shown at once, newest first.
-const MOST_ROWS: i64 = 1_000;
-
 /// One result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Verified {
     pub device: String,
     pub event: String,
@@ -83,37 +80,28 @@ fn name(reason: &impl Serialize) -> Option<String> {
     serde_json::to_value(reason).ok()?.as_str().map(str::to_owned)
 }
 
-/// The newest results of `scope`, one institution or all.
-pub fn latest(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<Verified>> {
+/// A result out of the columns of its table.
+pub(super) fn verified(row: &Row<'_>) -> rusqlite::Result<Verified> {
     let lines = |text: Option<String>| -> Vec<String> {
         text.unwrap_or_default().lines().map(str::to_owned).collect()
     };
-    let row = |row: &Row<'_>| {
-        Ok(Verified {
-            device: row.get(0)?,
-            event: row.get(1)?,
-            visit: row.get(2)?,
-            purpose: row.get(3)?,
-            stay: row.get(4)?,
-            masked_name: row.get(5)?,
-            outcome: row.get(6)?,
-            reason: row.get(7)?,
-            resembles: row.get(8)?,
-            proxy: row.get(9)?,
-            proxy_name: row.get(10)?,
-            staff: lines(row.get(11)?),
-            amount_fen: row.get(12)?,
-            drugs: lines(row.get(13)?),
-            synthetic: row.get(14)?,
-            done_ms: row.get(15)?,
-            received_ms: row.get(16)?,
-        })
-    };
-    connection
-        .prepare_cached(
-            "SELECT v.* FROM verification v CROSS JOIN device d USING (device)
-             WHERE ?2 IS NULL OR d.institution = ?2 ORDER BY v.done_ms DESC, v.event LIMIT ?1",
-        )?
-        .query_map(params![MOST_ROWS, scope], row)?
-        .collect()
+    Ok(Verified {
+        device: row.get(0)?,
+        event: row.get(1)?,
+        visit: row.get(2)?,
+        purpose: row.get(3)?,
+        stay: row.get(4)?,
+        masked_name: row.get(5)?,
+        outcome: row.get(6)?,
+        reason: row.get(7)?,
+        resembles: row.get(8)?,
+        proxy: row.get(9)?,
+        proxy_name: row.get(10)?,
+        staff: lines(row.get(11)?),
+        amount_fen: row.get(12)?,
+        drugs: lines(row.get(13)?),
+        synthetic: row.get(14)?,
+        done_ms: row.get(15)?,
+        received_ms: row.get(16)?,
+    })
 }

@@ -4,6 +4,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::base::clock::Wall;
 use crate::domain::irregular::Irregularity;
@@ -14,7 +15,7 @@ use crate::domain::verify::Proof;
 const MOST_ROWS: i64 = 500;
 
 /// One bed of a device's current roster.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct BedRow {
     pub institution: String,
     pub device: String,
@@ -34,6 +35,7 @@ pub struct BedRow {
     pub fmr: Option<String>,
     pub looks: Option<u8>,
     /// The cue that decided about life, and its numbers.
+    #[schema(value_type = Option<Object>)]
     pub life: Option<Proof>,
     pub round: Option<i64>,
     pub rounds_seen: i64,
@@ -49,7 +51,7 @@ pub struct BedRow {
     pub chain: ChainView,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RowException {
     pub id: String,
     pub kind: String,
@@ -60,14 +62,14 @@ pub struct RowException {
 }
 
 /// How far a device's chain reaches, and whether it holds: `ok`, `gap`, `fork`, `tampered`, `none`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ChainView {
     pub epoch: Option<String>,
     pub seq: i64,
     pub state: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ExceptionRow {
     pub institution: String,
     pub device: String,
@@ -88,10 +90,11 @@ pub struct ExceptionRow {
     pub age_s: i64,
     /// What is irregular, where it is not about one check.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub detail: Option<Irregularity>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct DeviceRow {
     pub device: String,
     pub institution: String,
@@ -116,7 +119,7 @@ pub struct DeviceRow {
 }
 
 /// One check that was due.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct DueRow {
     pub device: String,
     pub epoch: String,
@@ -145,12 +148,22 @@ pub fn beds(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite
     while let Some(row) = found.next()? {
         let device: String = row.get(1)?;
         let chain = chain(connection, &device)?;
-        let mut bed = blank(row, device, chain)?;
-        fill_check(connection, &mut bed, now)?;
-        bed.exceptions = open_of(connection, &bed)?;
-        rows.push(bed);
+        rows.push(bed(connection, row, chain, now)?);
     }
     Ok(rows)
+}
+
+/// A bed out of institution, device, ward, bed, stay, masked name and templates.
+pub(super) fn bed(
+    connection: &Connection,
+    row: &Row<'_>,
+    chain: ChainView,
+    now: Wall,
+) -> rusqlite::Result<BedRow> {
+    let mut bed = blank(row, row.get(1)?, chain)?;
+    fill_check(connection, &mut bed, now)?;
+    bed.exceptions = open_of(connection, &bed)?;
+    Ok(bed)
 }
 
 fn blank(row: &Row<'_>, device: String, chain: ChainView) -> rusqlite::Result<BedRow> {
@@ -343,13 +356,26 @@ pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionR
 
 /// Every device, revoked ones too.
 pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DeviceRow>> {
+    let mut devices = devices_after(connection, scope, "", i64::MAX)?;
+    let place = |row: &DeviceRow| (row.institution.clone(), row.ward.clone());
+    devices.sort_by_key(place);
+    Ok(devices)
+}
+
+/// Devices by name, from the one after `after` on, at most `most`.
+pub(super) fn devices_after(
+    connection: &Connection,
+    scope: Option<&str>,
+    after: &str,
+    most: i64,
+) -> rusqlite::Result<Vec<DeviceRow>> {
     let mut query = connection.prepare_cached(
         "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
                 last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
                 cameras, bundle
-         FROM device WHERE ?1 IS NULL OR institution = ?1 ORDER BY institution, ward, device",
+         FROM device WHERE (?1 IS NULL OR institution = ?1) AND device > ?2 ORDER BY device LIMIT ?3",
     )?;
-    let mut found = query.query([scope])?;
+    let mut found = query.query(params![scope, after, most])?;
     let mut devices = Vec::new();
     while let Some(row) = found.next()? {
         let device: String = row.get(0)?;
@@ -390,25 +416,28 @@ pub fn ledger(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<
              LEFT JOIN done o ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed
              ORDER BY u.due_ms DESC, u.round DESC, u.device, u.bed LIMIT ?1",
         )?
-        .query_map(params![MOST_ROWS, scope], |row| {
-            let state: String = row.get(8)?;
-            let verdict: Option<String> = row.get(9)?;
-            Ok(DueRow {
-                device: row.get(0)?,
-                epoch: row.get(1)?,
-                round: row.get(2)?,
-                bed: row.get(3)?,
-                stay: row.get(4)?,
-                masked_name: row.get(5)?,
-                due: row.get(6)?,
-                until: row.get(7)?,
-                verdict: verdict.or_else(|| (state == "not_done").then(|| "NotDone".to_owned())),
-                state,
-                done: row.get(10)?,
-                received: row.get(11)?,
-            })
-        })?
+        .query_map(params![MOST_ROWS, scope], check)?
         .collect()
+}
+
+/// A check out of the twelve columns that [`ledger`] begins with.
+pub(super) fn check(row: &Row<'_>) -> rusqlite::Result<DueRow> {
+    let state: String = row.get(8)?;
+    let verdict: Option<String> = row.get(9)?;
+    Ok(DueRow {
+        device: row.get(0)?,
+        epoch: row.get(1)?,
+        round: row.get(2)?,
+        bed: row.get(3)?,
+        stay: row.get(4)?,
+        masked_name: row.get(5)?,
+        due: row.get(6)?,
+        until: row.get(7)?,
+        verdict: verdict.or_else(|| (state == "not_done").then(|| "NotDone".to_owned())),
+        state,
+        done: row.get(10)?,
+        received: row.get(11)?,
+    })
 }
 
 fn seconds(now: Wall, then: i64) -> i64 {

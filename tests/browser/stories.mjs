@@ -13,7 +13,7 @@ const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const short = process.argv.includes("--short");
 const world = new World(resolve(process.argv[2]));
-const PAGES = ["/", "/verification", "/patrol", "/screening", "/exceptions", "/score", "/devices"];
+const PAGES = ["/", "/verification", "/patrol", "/screening", "/exceptions", "/score", "/devices", "/api"];
 const CASE = "/exceptions/terminal-3a/S2.02.hanging_bed.3";
 
 async function context(browser, options = {}) {

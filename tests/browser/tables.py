@@ -87,6 +87,14 @@ def many(db, now, exceptions, checks):
         " 'verdict', 'verified', 'similarity', 0.6, 'threshold', 0.5, 'fmr', '1e-3', 'looks', 3, 'synthetic', json('true')),"
         " due_ms, due_ms, 0 FROM due"
     )
+    db.executemany(
+        "INSERT INTO verification VALUES (?, ?, ?, 'pharmacy', ?, '张**', 'verified', NULL, NULL, NULL, NULL, NULL, 1200,"
+        " NULL, 1, ?, ?)",
+        (
+            (devices[at % wards], f"v{at}", f"t{at}", f"S{at % 40}", now - at * 60_000, now - at * 60_000)
+            for at in range(exceptions)
+        ),
+    )
     kinds = ["hanging_bed", "impersonation", "not_verified", "wrong_bed", "presentation_attack"]
     states = ["raised", "notified", "closed", "answered"]
     db.executemany(

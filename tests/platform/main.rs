@@ -20,6 +20,7 @@ use bedcheck::uplink::{Platform, UplinkError};
 use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
+mod api;
 mod beside;
 mod case;
 mod decisions;
@@ -32,6 +33,7 @@ mod parcel;
 mod renewal;
 mod strangers;
 mod tamper;
+mod webhooks;
 mod world;
 
 use world::*;
@@ -69,7 +71,7 @@ async fn a_batch_becomes_rows_and_its_repeat_changes_nothing() {
     let ledger = world.json("/api/v1/ledger").await;
     let states: Vec<&str> =
         ledger["ledger"].as_array().unwrap().iter().map(|row| row["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["settled", "open"]);
+    assert_eq!(states, ["open", "settled"]);
     world.end().await;
 }
 

@@ -170,7 +170,7 @@ impl World {
     }
 }
 
-async fn exchange(stream: &mut tokio::net::TcpStream, request: &str) -> (u16, String, Vec<u8>) {
+pub async fn exchange(stream: &mut tokio::net::TcpStream, request: &str) -> (u16, String, Vec<u8>) {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();

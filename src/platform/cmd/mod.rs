@@ -3,6 +3,7 @@
 mod device;
 mod people;
 mod update;
+mod webhook;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::domain::order::Order;
 use crate::platform::cmd::device::DeviceCommand;
 use crate::platform::cmd::people::{EvidenceCommand, PersonCommand};
 use crate::platform::cmd::update::Update;
+use crate::platform::cmd::webhook::WebhookCommand;
 use crate::platform::db::Database;
 use crate::platform::devices;
 use crate::platform::ingest::Answering;
@@ -55,6 +57,9 @@ enum Command {
     /// People with an account: roles, links that sign in, tokens for programs.
     #[command(subcommand)]
     Person(PersonCommand),
+    /// Programs elsewhere that are told when exceptions and cases move.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// The key evidence is sealed to.
     #[command(subcommand)]
     Evidence(EvidenceCommand),
@@ -159,6 +164,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Init { dir, hosts } => init(&dir, &hosts, now),
         Command::Device(command) => command.run(now),
         Command::Person(command) => people::person(command, now),
+        Command::Webhook(command) => webhook::run(command, now),
         Command::Evidence(command) => people::evidence(command),
         Command::Order { dir, device, beds, within, evidence } => {
             order(&dir, device, &beds, now, (now.plus(within), evidence))

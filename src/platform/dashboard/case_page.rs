@@ -6,7 +6,6 @@ use askama::Template;
 use axum::extract::{Extension, Form, Path, State as Of};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use rusqlite::Connection;
 use serde::Deserialize;
 
 use crate::base::clock::Wall;
@@ -17,7 +16,7 @@ use crate::platform::dashboard::words::{self, Lang, Term, moment};
 use crate::platform::dashboard::{Dashboard, Trouble, case_words};
 use crate::platform::handling::{Decision, Handling, NotTaken};
 use crate::platform::keys::uri;
-use crate::platform::queue::{self, Queued};
+use crate::platform::queue::Queued;
 use crate::platform::sessions::Visitor;
 use crate::platform::{handling as cases, rights, stay, view};
 
@@ -120,33 +119,6 @@ fn path((device, id): &(String, String)) -> String {
     format!("/exceptions/{}/{}", uri(device), uri(id))
 }
 
-/// Everything read for the page.
-struct Known {
-    queued: Queued,
-    handling: Handling,
-    checks: Vec<stay::Check>,
-    openings: Vec<stay::Opening>,
-    chain: &'static str,
-}
-
-fn known(
-    connection: &Connection,
-    (device, id): &(String, String),
-    visitor: &Visitor,
-    now: Wall,
-) -> rusqlite::Result<Option<Known>> {
-    let (place, scope) = ((device.as_str(), id.as_str()), visitor.scope());
-    let Some(queued) = queue::find(connection, place, scope, now)? else { return Ok(None) };
-    let Some(handling) = cases::find(connection, place, scope)? else { return Ok(None) };
-    let checks = match (&queued.row.bed, &queued.row.stay) {
-        (Some(bed), Some(of_stay)) => stay::checks(connection, device, bed, of_stay)?,
-        (None, _) | (_, None) => Vec::new(),
-    };
-    let openings = stay::openings(connection, device, &checks)?;
-    let chain = view::chain(connection, device)?.state;
-    Ok(Some(Known { queued, handling, checks, openings, chain }))
-}
-
 async fn draw(
     dashboard: &Dashboard,
     place: (String, String),
@@ -155,7 +127,9 @@ async fn draw(
     trouble: Option<(StatusCode, String)>,
 ) -> Result<Response, Trouble> {
     let (now, who, of) = (dashboard.clock.now().wall, visitor.clone(), place.clone());
-    let Some(known) = dashboard.read(move |connection| known(connection, &of, &who, now)).await? else {
+    let Some(known) =
+        dashboard.read(move |connection| stay::around(connection, (&of.0, &of.1), who.scope(), now)).await?
+    else {
         return Ok(missing());
     };
     let path = path(&place);
@@ -169,11 +143,11 @@ fn page(
     l: Lang,
     f: Frame,
     visitor: &Visitor,
-    known: Known,
+    known: stay::Around,
     (path, trouble): (String, Option<String>),
     now: Wall,
 ) -> Page {
-    let Known { queued, handling, checks, openings, chain } = &known;
+    let stay::Around { queued, handling, checks, openings, chain } = &known;
     let row = &queued.row;
     let name = row.masked_name.as_deref().map_or_else(String::new, |name| format!(" · {name}"));
     let case_file = format!("/case/{}/{}", uri(&row.device), uri(&row.id));

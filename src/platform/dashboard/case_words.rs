@@ -122,6 +122,10 @@ pub fn act(name: &str) -> Term {
         "rows" => term("查看床位", "saw beds", ""),
         "evidence" => term("查看启封页", "saw the page of evidence", ""),
         "picture" => term("查看图像", "saw a picture", ""),
+        "webhook added" => term("登记回调", "registered a webhook", ""),
+        "webhook removed" => term("撤销回调", "removed a webhook", ""),
+        "exchange" => term("数据交换", "exchanged data", ""),
+        "export" => term("导出数据", "exported data", ""),
         "case file" => term("导出案卷", "took a case file", ""),
         // The table of rights names every one of them; the test below holds them together.
         _ => term("其他", "something else", ""),

@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use serde_json::json;
 use tracing::error;
 
+use crate::platform::api::problem::{self, Problem};
 use crate::platform::dashboard::{Dashboard, MOST_FORM, Trouble};
 use crate::platform::keys::uri;
 use crate::platform::rights::{self, Right, Whose};
@@ -35,6 +35,9 @@ pub async fn keep(State(dashboard): State<Arc<Dashboard>>, request: Request, nex
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let Some(path) = path else { return missing() };
     let Some(right) = rights::right(request.method(), &path) else {
+        if path.starts_with("/api/") && rights::RIGHTS.iter().any(|right| right.path == path) {
+            return Problem::new(problem::METHOD).into_response();
+        }
         error!(path, method = %request.method(), "A route is in no line of the table of rights; refused.");
         return refused(request.uri(), "此操作未对任何角色开放 / open to no role");
     };
@@ -171,7 +174,7 @@ fn unknown(request: &Request) -> Response {
     let uri_asked = request.uri();
     if is_for_programs(uri_asked) {
         let why = "请先登录或出示令牌 / sign in, or show a token: Authorization: Bearer TOKEN";
-        let mut answer = problem(StatusCode::UNAUTHORIZED, why);
+        let mut answer = Problem::because(problem::NOT_SIGNED_IN, why).into_response();
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         return answer;
     }
@@ -182,20 +185,13 @@ fn unknown(request: &Request) -> Response {
 
 fn refused(asked: &Uri, why: &'static str) -> Response {
     if is_for_programs(asked) {
-        return problem(StatusCode::FORBIDDEN, why);
+        return Problem::because(problem::FORBIDDEN, why).into_response();
     }
     (StatusCode::FORBIDDEN, why).into_response()
 }
 
 fn missing() -> Response {
     (StatusCode::NOT_FOUND, "没有此页面 / there is no such page").into_response()
-}
-
-/// An answer of the interface that is an error, as RFC 9457 has it.
-pub fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("error");
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }
 
 fn is_for_programs(asked: &Uri) -> bool {

@@ -5,22 +5,21 @@
 //! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`). Who asks and what they may
 //! do is settled in `door`.
 
-mod api;
 mod case;
 mod case_page;
-mod case_words;
+pub(super) mod case_words;
 mod contradictions;
 mod door;
 mod evidence;
-mod frame;
+pub(super) mod frame;
 mod lists;
 mod page;
-mod pages;
+pub(super) mod pages;
 mod queue_page;
 mod score_page;
 mod sign_in;
 mod watermark;
-mod words;
+pub(super) mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,9 +35,11 @@ use tracing::error;
 
 use crate::base::clock::Clock;
 use crate::net::server;
+use crate::platform::api::{self, problem};
 use crate::platform::db::{Database, DatabaseError};
 use crate::platform::export::ExportError;
 use crate::platform::keys::Keys;
+use crate::platform::table::TableError;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -48,12 +49,12 @@ const MOST_FORM: usize = 16 * 1024;
 
 /// What the pages are drawn from.
 pub struct Dashboard {
-    db: Database,
-    clock: Clock,
+    pub(super) db: Database,
+    pub(super) clock: Clock,
     keys: Arc<Keys>,
     changed: watch::Receiver<u64>,
     /// Enrolments refused since the start.
-    refused: Arc<AtomicU64>,
+    pub(super) refused: Arc<AtomicU64>,
 }
 
 impl Dashboard {
@@ -71,6 +72,7 @@ impl Dashboard {
     pub fn router(self: Arc<Self>) -> Router {
         let people = middleware::from_fn_with_state(self.clone(), door::keep);
         Router::new()
+            .merge(api::routes())
             .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
             .route("/welcome/{token}", get(sign_in::welcome).post(sign_in::follow))
             .route("/sign-out", post(sign_in::sign_out))
@@ -80,11 +82,6 @@ impl Dashboard {
             .route("/style.css", get(pages::style))
             .route("/live.js", get(pages::script))
             .route("/icon.svg", get(pages::icon))
-            .route("/api/v1/rows", get(api::rows))
-            .route("/api/v1/exceptions", get(api::exceptions))
-            .route("/api/v1/devices", get(api::devices))
-            .route("/api/v1/ledger", get(api::ledger))
-            .route("/api/v1/verifications", get(api::verifications))
             .route("/evidence/{device}/{id}", get(evidence::sheet))
             .route("/evidence/{device}/{id}/ask", post(evidence::ask))
             .route("/evidence/{device}/{id}/approve", post(evidence::approve))
@@ -104,11 +101,12 @@ impl Dashboard {
             .layer(people)
             .layer(middleware::from_fn(pages::speak))
             .layer(middleware::from_fn(guard))
+            .layer(middleware::from_fn(problem::everywhere))
             .with_state(self)
     }
 
     /// Reads on a thread that may block.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Trouble> {
@@ -120,15 +118,15 @@ impl Dashboard {
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub enum Trouble {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error("the page could not be drawn: {0}")]
     Draw(#[from] askama::Error),
     #[error(transparent)]
     Export(#[from] ExportError),
-    #[error("the table could not be written: {0}")]
-    Table(#[from] csv::Error),
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error("the work on a page ended early")]
     Gone,
 }

@@ -7,8 +7,6 @@ use askama::Template;
 use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
-use jiff::civil::Date;
-use jiff::tz::{Offset, TimeZone};
 use serde::Deserialize;
 
 use crate::base::clock::Wall;
@@ -17,8 +15,10 @@ use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::words::Lang;
 use crate::platform::dashboard::{Dashboard, Trouble};
-use crate::platform::score::{self, DayNumber, InstitutionTally};
+use crate::platform::quarter::{self, Quarter};
+use crate::platform::score::InstitutionTally;
 use crate::platform::sessions::Visitor;
+use crate::platform::table::{Cell, Table};
 
 /// Quarters that can be chosen, the present one among them.
 const QUARTERS: usize = 5;
@@ -52,59 +52,6 @@ pub struct Wish {
     quarter: String,
 }
 
-/// Three months.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Quarter {
-    year: i16,
-    /// 1..=4.
-    number: i8,
-}
-
-impl Quarter {
-    fn of(at: Wall) -> Option<Quarter> {
-        let zone = TimeZone::fixed(Offset::constant(8));
-        let date = jiff::Timestamp::from_millisecond(at.0).ok()?.to_zoned(zone).date();
-        Some(Quarter { year: date.year(), number: (date.month() - 1) / 3 + 1 })
-    }
-
-    /// `2026Q4`.
-    fn named(name: &str) -> Option<Quarter> {
-        let (year, number) = name.split_once('Q')?;
-        let (year, number) = (year.parse().ok()?, number.parse().ok()?);
-        ((2000..=2999).contains(&year) && (1..=4).contains(&number)).then_some(Quarter { year, number })
-    }
-
-    fn name(self) -> String {
-        format!("{}Q{}", self.year, self.number)
-    }
-
-    fn before(self) -> Quarter {
-        match self.number {
-            1 => Quarter { year: self.year - 1, number: 4 },
-            number => Quarter { year: self.year, number: number - 1 },
-        }
-    }
-
-    fn after(self) -> Quarter {
-        match self.number {
-            4 => Quarter { year: self.year + 1, number: 1 },
-            number => Quarter { year: self.year, number: number + 1 },
-        }
-    }
-
-    fn first_day(self) -> Option<DayNumber> {
-        let epoch = Date::new(1970, 1, 1).ok()?;
-        let first = Date::new(self.year, (self.number - 1) * 3 + 1, 1).ok()?;
-        Some(DayNumber(i64::from((first - epoch).get_days())))
-    }
-
-    /// Its days up to today.
-    fn days(self, now: Wall) -> Option<(DayNumber, DayNumber)> {
-        let last = self.after().first_day()?.0 - 1;
-        Some((self.first_day()?, DayNumber(last.min(DayNumber::of(now).0))))
-    }
-}
-
 /// `GET /score`.
 pub async fn page(
     State(dashboard): State<Arc<Dashboard>>,
@@ -121,6 +68,20 @@ pub async fn page(
     Ok(Html(Page { l, f, chosen, quarters, rows }.render()?).into_response())
 }
 
+const HEAD: &[&str] = &[
+    "institution",
+    "quarter",
+    "score",
+    "coverage",
+    "presence",
+    "due",
+    "verified",
+    "excused",
+    "unclear",
+    "against",
+    "missed",
+];
+
 /// `GET /score.csv`, in the order of the page; with a mark that tells spreadsheets it is UTF-8.
 pub async fn table(
     State(dashboard): State<Arc<Dashboard>>,
@@ -129,40 +90,25 @@ pub async fn table(
 ) -> Result<Response, Trouble> {
     let now = dashboard.clock.now().wall;
     let (chosen, found) = read(&dashboard, &wish, &visitor, now).await?;
-    let mut text = csv::Writer::from_writer(vec![0xef, 0xbb, 0xbf]);
-    let head = [
-        "institution",
-        "quarter",
-        "score",
-        "coverage",
-        "presence",
-        "due",
-        "verified",
-        "excused",
-        "unclear",
-        "against",
-        "missed",
-    ];
-    text.write_record(head)?;
-    for row in &found {
+    let row = |row: &InstitutionTally| {
         let Tally { due, missed, verified, excused, unclear, against } = row.tally;
-        let share = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{share:.4}"));
-        let mut record = vec![guarded(&row.institution), chosen.clone()];
-        record.push(row.tally.score().map_or_else(String::new, |score| format!("{score:.1}")));
-        record.extend([share(row.tally.coverage()), share(row.tally.presence())]);
-        record.extend([due, verified, excused, unclear, against, missed].map(|count| count.to_string()));
-        text.write_record(record)?;
-    }
-    let bytes = text.into_inner().map_err(|error| Trouble::Table(error.into_error().into()))?;
+        let rounded = |share: Option<f64>, digits: f64| {
+            Cell::from(share.map(|share| (share * digits).round() / digits))
+        };
+        let mut cells = vec![Cell::Text(row.institution.clone()), Cell::Text(chosen.clone())];
+        cells.push(rounded(row.tally.score(), 10.0));
+        cells.extend([row.tally.coverage(), row.tally.presence()].map(|share| rounded(share, 10_000.0)));
+        cells.extend(
+            [due, verified, excused, unclear, against, missed].map(|count| Cell::Number(count as f64)),
+        );
+        cells
+    };
+    let table = Table { name: "presence", head: HEAD, rows: found.iter().map(row).collect() };
+    let bytes = table.csv()?;
     let name = format!("attachment; filename=\"presence-{chosen}.csv\"");
     let head =
         [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((head, bytes).into_response())
-}
-
-/// A spreadsheet would run what begins like a formula.
-fn guarded(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 async fn read(
@@ -174,13 +120,8 @@ async fn read(
     let quarter = Quarter::named(&wish.quarter).or(Quarter::of(now)).ok_or(Trouble::Gone)?;
     let days = quarter.days(now).ok_or(Trouble::Gone)?;
     let who = visitor.clone();
-    let mut found =
-        dashboard.read(move |connection| score::institutions(connection, who.scope(), days)).await?;
-    // The worst first: that is who must be looked at.
-    found.sort_by(|one, other| {
-        let score = |row: &InstitutionTally| row.tally.score().unwrap_or(f64::MAX);
-        score(one).total_cmp(&score(other))
-    });
+    let found =
+        dashboard.read(move |connection| quarter::institutions(connection, who.scope(), days)).await?;
     Ok((quarter.name(), found))
 }
 
@@ -211,32 +152,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quarter_has_its_days_in_china_and_ends_today_at_the_latest() {
-        let quarter = Quarter::named("2026Q4").unwrap();
-        // 2026-10-01 00:00 in China is 2026-09-30 16:00 in Greenwich.
-        let first = quarter.first_day().unwrap();
-        assert_eq!(Quarter::of(first.begin()), Some(quarter));
-        assert_eq!(Quarter::of(Wall(first.begin().0 - 1)), Some(quarter.before()));
-        let now = Wall(first.begin().0 + 3 * 86_400_000 + 5);
-        assert_eq!(quarter.days(now), Some((first, DayNumber(first.0 + 3))));
-        let whole = quarter.before().days(now).unwrap();
-        assert_eq!(whole.1.0 - whole.0.0 + 1, 92);
-        assert_eq!(Quarter::named("2026Q1").unwrap().before().name(), "2025Q4");
-        for nonsense in ["", "2026", "2026Q5", "26Q1", "2026Q", "99999999999Q1"] {
-            assert_eq!(Quarter::named(nonsense), None, "{nonsense}");
-        }
-    }
-
-    #[test]
     fn a_line_leaves_out_weeks_without_a_score() {
         let full = Tally { due: 1, verified: 1, ..Tally::default() };
         let none = Tally { due: 1, missed: 1, ..Tally::default() };
         assert_eq!(line(&[full, Tally::default(), none]), "0.0,0.0 150.0,30.0");
-    }
-
-    #[test]
-    fn a_spreadsheet_runs_no_name() {
-        assert_eq!(guarded("=HYPERLINK(1)"), "'=HYPERLINK(1)");
-        assert_eq!(guarded("示范医院"), "示范医院");
     }
 }

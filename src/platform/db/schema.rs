@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 8, tables: TABLES, page_bytes: 4096 };
+pub const SCHEMA: Schema = Schema { version: 9, tables: TABLES, page_bytes: 4096 };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -142,6 +142,7 @@ CREATE TABLE due (
 ) STRICT;
 CREATE INDEX due_bed ON due (device, bed, stay, due_ms);
 CREATE INDEX due_time ON due (due_ms);
+CREATE INDEX due_device ON due (device, due_ms);
 CREATE INDEX due_open ON due (until_ms) WHERE state = 'open';
 CREATE TABLE done (
     device      TEXT    NOT NULL REFERENCES device,
@@ -331,6 +332,17 @@ CREATE TABLE program (
     made_ms  INTEGER NOT NULL,
     until_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- Answers to writes of programs, for a request that is sent again.
+CREATE TABLE answered (
+    person  TEXT    NOT NULL,
+    key     TEXT    NOT NULL,
+    request TEXT    NOT NULL,           -- digest of what was asked
+    status  INTEGER NOT NULL,
+    body    TEXT    NOT NULL,
+    at_ms   INTEGER NOT NULL,
+    PRIMARY KEY (person, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answered_at ON answered (at_ms);
 -- The audit trail: who looked at what, who did what.
 CREATE TABLE trail (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -341,4 +353,58 @@ CREATE TABLE trail (
     what   TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX trail_person ON trail (person, number);
+-- Programs that are told (webhooks), what happened and is not yet a message, and messages until they are taken.
+CREATE TABLE webhook (
+    id          TEXT    PRIMARY KEY,
+    url         TEXT    NOT NULL,
+    events      TEXT    NOT NULL,       -- one a line
+    secret      BLOB    NOT NULL,       -- what messages are signed with; empty when ended
+    certificate TEXT,                   -- who vouches for the receiver, as PEM
+    added_ms    INTEGER NOT NULL,
+    ended_ms    INTEGER,
+    ended       TEXT,                   -- removed, or gone: it answered 410
+    failures    INTEGER NOT NULL DEFAULT 0,  -- in a row
+    next_ms     INTEGER NOT NULL DEFAULT 0,  -- left alone until then
+    sent        INTEGER NOT NULL DEFAULT 0,
+    given_up    INTEGER NOT NULL DEFAULT 0,
+    dropped     INTEGER NOT NULL DEFAULT 0,
+    trouble     TEXT
+) STRICT;
+CREATE TABLE happening (
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    type      TEXT    NOT NULL,
+    device    TEXT    NOT NULL,
+    exception TEXT    NOT NULL,
+    kind      TEXT    NOT NULL,
+    state     TEXT    NOT NULL,
+    handling  TEXT    NOT NULL,
+    at_ms     INTEGER NOT NULL
+) STRICT;
+CREATE TABLE webhook_message (
+    id        TEXT    PRIMARY KEY,
+    webhook   TEXT    NOT NULL REFERENCES webhook,
+    body      TEXT    NOT NULL,
+    queued_ms INTEGER NOT NULL,
+    tries     INTEGER NOT NULL DEFAULT 0,
+    next_ms   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX webhook_message_next ON webhook_message (webhook, queued_ms);
+CREATE INDEX webhook_message_age ON webhook_message (queued_ms);
+-- Whatever writes an exception or a step, it is told; nothing is kept while nobody is to be told.
+CREATE TRIGGER exception_raised AFTER INSERT ON exception
+WHEN EXISTS (SELECT 1 FROM webhook WHERE ended_ms IS NULL) BEGIN
+    INSERT INTO happening (type, device, exception, kind, state, handling, at_ms)
+    VALUES ('exception.' || NEW.state, NEW.device, NEW.id, NEW.kind, NEW.state, NEW.handling, NEW.last_ms);
+END;
+CREATE TRIGGER exception_changed AFTER UPDATE OF state ON exception
+WHEN NEW.state <> OLD.state AND EXISTS (SELECT 1 FROM webhook WHERE ended_ms IS NULL) BEGIN
+    INSERT INTO happening (type, device, exception, kind, state, handling, at_ms)
+    VALUES ('exception.' || NEW.state, NEW.device, NEW.id, NEW.kind, NEW.state, NEW.handling, NEW.last_ms);
+END;
+CREATE TRIGGER case_moved AFTER INSERT ON case_step
+WHEN EXISTS (SELECT 1 FROM webhook WHERE ended_ms IS NULL) BEGIN
+    INSERT INTO happening (type, device, exception, kind, state, handling, at_ms)
+    SELECT 'case.moved', device, id, kind, state, NEW.state, NEW.at_ms FROM exception
+    WHERE device = NEW.device AND id = NEW.id;
+END;
 ";
