@@ -135,13 +135,24 @@ pub struct DueRow {
 
 /// Every bed of every admitted device.
 pub fn beds(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite::Result<Vec<BedRow>> {
+    beds_of(connection, scope, None, now)
+}
+
+/// Every bed of one admitted device, or of all of them.
+pub fn beds_of(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: Option<&str>,
+    now: Wall,
+) -> rusqlite::Result<Vec<BedRow>> {
     let mut rows = Vec::new();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.device, d.ward, r.bed, r.stay, r.masked_name, r.templates
          FROM roster r JOIN device d USING (device) WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
+               AND (?2 IS NULL OR d.device = ?2)
          ORDER BY d.institution, d.ward, d.device, length(r.bed), r.bed",
     )?;
-    let mut found = query.query([scope])?;
+    let mut found = query.query([scope, device])?;
     while let Some(row) = found.next()? {
         let device: String = row.get(1)?;
         let chain = chain(connection, &device)?;
@@ -343,13 +354,23 @@ pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionR
 
 /// Every device, revoked ones too.
 pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DeviceRow>> {
+    devices_of(connection, scope, None)
+}
+
+/// One device, or all of them.
+pub fn devices_of(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: Option<&str>,
+) -> rusqlite::Result<Vec<DeviceRow>> {
     let mut query = connection.prepare_cached(
         "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
                 last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
                 cameras, bundle
-         FROM device WHERE ?1 IS NULL OR institution = ?1 ORDER BY institution, ward, device",
+         FROM device WHERE (?1 IS NULL OR institution = ?1) AND (?2 IS NULL OR device = ?2)
+         ORDER BY institution, ward, device",
     )?;
-    let mut found = query.query([scope])?;
+    let mut found = query.query([scope, device])?;
     let mut devices = Vec::new();
     while let Some(row) = found.next()? {
         let device: String = row.get(0)?;
@@ -427,18 +448,22 @@ pub struct RoundView {
     pub not_done: i64,
 }
 
-/// The newest round of every admitted device.
-pub fn rounds(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<RoundView>> {
+/// The newest round of one admitted device, or of every one.
+pub fn rounds(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: Option<&str>,
+) -> rusqlite::Result<Vec<RoundView>> {
     connection
         .prepare_cached(
             "SELECT u.device, u.round, u.due_ms, max(u.until_ms), sum(u.state = 'open'), sum(u.state = 'settled'),
                     sum(u.state = 'not_done')
              FROM device d CROSS JOIN due u ON u.device = d.device AND u.epoch = d.epoch AND u.round =
                   (SELECT max(round) FROM due n WHERE n.device = d.device AND n.epoch = d.epoch)
-             WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
+             WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1) AND (?2 IS NULL OR d.device = ?2)
              GROUP BY u.device ORDER BY u.device",
         )?
-        .query_map([scope], |row| {
+        .query_map([scope, device], |row| {
             Ok(RoundView {
                 device: row.get(0)?,
                 round: row.get(1)?,

@@ -21,6 +21,7 @@ use bedcheck::wire::batch::{Fate, Item};
 use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod beside;
+mod browser;
 mod case;
 mod decisions;
 mod door;
@@ -30,6 +31,7 @@ mod kiosk;
 mod papers;
 mod parcel;
 mod renewal;
+mod spot_checks;
 mod strangers;
 mod tamper;
 mod world;

@@ -64,16 +64,15 @@ struct Entered {
 }
 
 async fn let_in(dashboard: &Arc<Dashboard>, right: &Right, request: Request) -> Result<Entered, Response> {
-    let is_by_hand = !matches!(right.path, "/rows" | "/events");
     let visitor =
-        visitor(dashboard, request.headers(), is_by_hand).await.map_err(IntoResponse::into_response)?;
+        visitor(dashboard, request.headers(), !right.is_live).await.map_err(IntoResponse::into_response)?;
     let (is_open, roles) = match right.whose {
         Whose::Anybody => (true, &[][..]),
         Whose::Of(roles) => (false, roles),
     };
     let Some(visitor) = visitor else {
         if !is_open {
-            return Err(unknown(&request));
+            return Err(unknown(right, &request));
         }
         let expected = cookie(request.headers(), FORM);
         return Ok(Entered { request: checked(right, expected, request).await?, visitor: None });
@@ -167,9 +166,9 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
         .map(|token| token.trim().to_owned())
 }
 
-fn unknown(request: &Request) -> Response {
+fn unknown(right: &Right, request: &Request) -> Response {
     let uri_asked = request.uri();
-    if is_for_programs(uri_asked) {
+    if right.is_live || is_for_programs(uri_asked) {
         let why = "请先登录或出示令牌 / sign in, or show a token: Authorization: Bearer TOKEN";
         let mut answer = problem(StatusCode::UNAUTHORIZED, why);
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
@@ -199,5 +198,5 @@ pub fn problem(status: StatusCode, detail: &str) -> Response {
 }
 
 fn is_for_programs(asked: &Uri) -> bool {
-    asked.path().starts_with("/api/") || matches!(asked.path(), "/rows" | "/events")
+    asked.path().starts_with("/api/")
 }
