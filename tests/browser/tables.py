@@ -58,6 +58,19 @@ def fill_bed(db, now, device, bed, stay, verdict):
         )
 
 
+def answer(db, now, order):
+    """What a device's round found in the beds of a spot check."""
+    for check, device, beds in db.execute("SELECT id, device, beds FROM spot_check WHERE spot_order = ?", (order,)).fetchall():
+        db.execute("UPDATE spot_check SET answered_ms = ?, epoch = 'e', round = 99 WHERE id = ?", (now, check))
+        for bed in beds.split("\n"):
+            stay = f"S{int(bed)}"
+            db.execute("INSERT INTO due VALUES (?, 'e', 99, ?, ?, '张**', ?, ?, ?, 'settled')", (device, bed, stay, now, now, now))
+            db.execute(
+                "INSERT INTO done VALUES (?, 'e', 99, ?, ?, ?, 'Mismatch', '{}', ?, ?, 0)",
+                (device, bed, stay, f"{check}.{bed}", now, now),
+            )
+
+
 def many(db, now, exceptions, checks):
     """`checks` that were due and done in wards of 40 beds, every four hours back from now, and `exceptions` over them."""
     wards = 40
@@ -109,6 +122,15 @@ def main():
             many(db, int(time.time() * 1000), *map(int, more))
         elif what == "idle":
             db.execute("UPDATE session SET seen_ms = seen_ms - 1900000 WHERE person = ?", more)
+        elif what == "answer":
+            answer(db, int(time.time() * 1000), *more)
+        elif what == "past":
+            for table, column in [("spot_order", "id"), ("spot_check", "spot_order")]:
+                db.execute(f"UPDATE {table} SET until_ms = 1 WHERE {column} = ?", more)
+        elif what == "online":
+            db.execute("UPDATE exception SET state = 'ended' WHERE kind = 'silence' AND device = ?", more)
+        elif what == "offline":
+            db.execute("UPDATE device SET last_contact_ms = 1, expected_ms = 1 WHERE device = ?", more)
         else:
             sys.exit(f"no such verb: {what}")
 
