@@ -48,14 +48,18 @@ def fill_bed(db, now, device, bed, stay, verdict):
         )
         if not verdict:
             continue
-        result = dict(
-            round=number, bed=bed, stay=stay, masked_name="张**", due=when, done=when + 9000, verdict=verdict,
-            similarity=0.42, threshold=0.5, fmr="1e-3", looks=3, synthetic=True,
-        )
+        said = json.dumps(result(number, bed, stay, when, verdict))
         db.execute(
             "INSERT INTO done VALUES (?, 'e', ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-            (device, number, bed, stay, f"{device}.{number}.{bed}", SAYS[verdict], json.dumps(result), when + 9000, when + 9500),
+            (device, number, bed, stay, f"{device}.{number}.{bed}", SAYS[verdict], said, when + 9000, when + 9500),
         )
+
+
+def result(number, bed, stay, when, verdict):
+    return dict(
+        round=number, bed=bed, stay=stay, masked_name="张**", due=when, done=when + 9000, verdict=verdict,
+        similarity=0.42, threshold=0.5, fmr="1e-3", looks=3, synthetic=True,
+    )
 
 
 def answer(db, now, order):
@@ -66,8 +70,8 @@ def answer(db, now, order):
             stay = f"S{int(bed)}"
             db.execute("INSERT INTO due VALUES (?, 'e', 99, ?, ?, '张**', ?, ?, ?, 'settled')", (device, bed, stay, now, now, now))
             db.execute(
-                "INSERT INTO done VALUES (?, 'e', 99, ?, ?, ?, 'Mismatch', '{}', ?, ?, 0)",
-                (device, bed, stay, f"{check}.{bed}", now, now),
+                "INSERT INTO done VALUES (?, 'e', 99, ?, ?, ?, 'Mismatch', ?, ?, ?, 0)",
+                (device, bed, stay, f"{check}.{bed}", json.dumps(result(99, bed, stay, now, "mismatch")), now, now),
             )
 
 

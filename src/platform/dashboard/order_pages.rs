@@ -18,7 +18,8 @@ use crate::platform::dashboard::words::{Lang, Term};
 use crate::platform::dashboard::{Dashboard, Trouble};
 use crate::platform::sessions::Visitor;
 use crate::platform::spot_checks::{self, NotPlaced, Wanted, What};
-use crate::platform::{queue, rights, wards};
+use crate::platform::wards::{self, Ward};
+use crate::platform::{queue, rights};
 
 /// Wards that are offered to choose from; of more the name of the device is typed.
 const MOST_OFFERED: usize = 200;
@@ -39,8 +40,8 @@ struct Page {
     may_order: bool,
     said: Said,
     times: [(&'static str, Term); 4],
-    /// Devices with their place.
-    wards: Vec<(String, String)>,
+    /// Devices with their place, where they are few enough to choose from.
+    wards: Option<Vec<(String, String)>>,
     institutions: Vec<String>,
     /// From which draw on, and the digest.
     bound: (u64, String),
@@ -160,7 +161,7 @@ async fn draw_list(
     let (now, root) = (dashboard.clock.now().wall, spot_checks::root(&dashboard.keys));
     let (who, after) = (visitor.clone(), said.after.clone());
     let may_order = rights::may_write(visitor.role, "/orders");
-    let (rows, next, bound, mut wards, institutions) = dashboard
+    let (rows, next, bound, wards, institutions) = dashboard
         .read(move |connection| {
             let (rows, next) = spot_checks::list(connection, who.scope(), &after, now)?;
             let bound = spot_checks::commitment(connection, root, now)?;
@@ -168,7 +169,7 @@ async fn draw_list(
             Ok((rows, next, bound, wards, queue::institutions(connection, who.scope())?))
         })
         .await?;
-    wards.truncate(MOST_OFFERED);
+    let offered = (wards.len() <= MOST_OFFERED).then(|| wards.into_iter().map(offered).collect());
     let status = if trouble.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = Page {
         l,
@@ -177,16 +178,18 @@ async fn draw_list(
         may_order,
         said,
         times: TIMES,
-        wards: wards
-            .into_iter()
-            .map(|row| (row.device, format!("{} · {}", row.institution, row.ward)))
-            .collect(),
+        wards: offered,
         institutions,
         bound: (bound.round, bound.sha256.into()),
         rows: rows.iter().map(|row| order_words::row(l, row, now)).collect(),
         next: next.map(|after| format!("/orders?after={after}")),
     };
     Ok((status, Html(page.render()?)).into_response())
+}
+
+fn offered(ward: Ward) -> (String, String) {
+    let place = format!("{} · {} · {}", ward.institution, ward.ward, ward.device);
+    (ward.device, place)
 }
 
 /// `GET /orders/{id}`.

@@ -5,6 +5,7 @@ use crate::domain::liveness::Cue;
 use crate::domain::verify::Proof;
 use crate::platform::dashboard::words::{self, Lang, Term};
 use crate::platform::keys::uri;
+use crate::platform::ledger::BEATS_MISSED;
 use crate::platform::view::{BedRow, DeviceRow, ExceptionRow, RoundView};
 
 /// Evidence that took longer than this from the device's clock to ours is marked as late.
@@ -244,6 +245,9 @@ pub fn device(l: Lang, now: Wall, row: &DeviceRow) -> Device {
     let state = match (&row.revoked, row.last_contact) {
         (Some(_), _) => Term { zh: "已停用", en: "Revoked", mark: "bad" },
         (None, None) => Term { zh: "未联络", en: "Never seen", mark: "none" },
+        (None, Some(at)) if now.since(Wall(at)) > BEATS_MISSED => {
+            Term { zh: "失联", en: "Silent", mark: "bad" }
+        }
         (None, Some(_)) if now.0 > row.next_round_by => Term { zh: "逾期", en: "Overdue", mark: "bad" },
         (None, Some(_)) => Term { zh: "正常", en: "Present", mark: "ok" },
     };

@@ -24,7 +24,7 @@ const DAYS: usize = 14;
 const MOST_HOSPITALS: usize = 8;
 /// Of the plot, in its own units.
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 300.0;
+const HEIGHT: f64 = 420.0;
 
 #[derive(Template)]
 #[template(path = "screen.html", config = "src/platform/dashboard/askama.toml")]
@@ -215,8 +215,8 @@ mod tests {
         let good = Tally { due: 4, verified: 4, ..Tally::default() };
         let half = Tally { due: 4, verified: 1, against: 1, missed: 2, ..Tally::default() };
         let plot = plot(&[good, Tally::default(), half], DayNumber(20_700));
-        assert_eq!(plot.coverage.points, "0,0 860,150");
-        assert_eq!(plot.presence.points, "0,0 860,150");
+        assert_eq!(plot.coverage.points, "0,0 860,210");
+        assert_eq!(plot.presence.points, "0,0 860,210");
         assert_eq!((plot.coverage.latest.as_str(), plot.coverage.marks.len()), ("50%", 2));
         assert_eq!(plot.dates.len(), 1);
         assert_eq!(self::plot(&[], DayNumber(0)).coverage.points, "");
