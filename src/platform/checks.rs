@@ -60,9 +60,9 @@ fn select(which: &str) -> String {
 pub fn page(connection: &Connection, wanted: &Wanted<'_>, scope: Option<&str>) -> rusqlite::Result<Page> {
     // A cursor that nobody gave out begins at the beginning.
     let after = cursor(wanted.after).unwrap_or((i64::MAX, i64::MAX));
-    let mut rows = match (scope.or(wanted.institution), wanted.device) {
-        (None, None) => everywhere(connection, after)?,
-        (institution, device) => {
+    let mut rows = match (scope, wanted.institution, wanted.device) {
+        (None, None, None) => everywhere(connection, after)?,
+        (_, institution, device) => {
             let mut rows = Vec::new();
             for device in devices(connection, [scope, institution], device)? {
                 rows.extend(of_device(connection, &device, after)?);

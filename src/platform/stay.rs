@@ -138,7 +138,13 @@ pub fn checks(connection: &Connection, device: &str, bed: &str, stay: &str) -> r
                 evidence: event.filter(|_| has_evidence),
                 excuse: result.and_then(|result| match result.verdict {
                     Verdict::Excused { excuse } => Some(excuse),
-                    _ => None, // no other verdict has one
+                    Verdict::Verified
+                    | Verdict::Absent
+                    | Verdict::FaceHidden
+                    | Verdict::Mismatch
+                    | Verdict::WrongBed { .. }
+                    | Verdict::NotLive { .. }
+                    | Verdict::Inconclusive { .. } => None,
                 }),
             })
         })?

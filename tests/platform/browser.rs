@@ -50,7 +50,11 @@ fn at(commit: Commit, now: Now) -> Commit {
             roster.received = now.wall;
             Report::Roster(roster)
         }
-        other => other,
+        other @ (Report::Finding(_)
+        | Report::Hello(_)
+        | Report::Beat(_)
+        | Report::Privacy(_)
+        | Report::Verification(_)) => other,
     };
     Commit { at: now, report, ..commit }
 }
