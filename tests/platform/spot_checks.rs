@@ -119,6 +119,11 @@ async fn who_may_not_order_reads_what_was_ordered_and_a_hospital_does_not_hear_o
     world.end().await;
 }
 
+fn luck(seed: [u8; 32], device: &str, bed: &str) -> [u8; 8] {
+    let purpose = format!("sample/{device}/{bed}");
+    Sha256::new().chain_update(seed).chain_update(purpose).finalize()[..8].try_into().unwrap()
+}
+
 #[tokio::test]
 async fn a_sample_is_bound_before_it_is_drawn_and_anybody_can_draw_it_again() {
     let world = World::new().await;
@@ -157,14 +162,9 @@ async fn a_sample_is_bound_before_it_is_drawn_and_anybody_can_draw_it_again() {
         assert_eq!((draw.among.len(), draw.wanted, draw.holds), (6, 4, Some(true)));
         // Drawn again with nothing of ours.
         let Seed(seed) = draw.seed.unwrap();
-        let luck = |device: &str, bed: &str| -> [u8; 8] {
-            let digest =
-                Sha256::new().chain_update(seed).chain_update(format!("sample/{device}/{bed}")).finalize();
-            digest[..8].try_into().unwrap()
-        };
         let mut all: Vec<_> =
             draw.among.iter().map(|place| (place.device.as_str(), place.bed.as_str())).collect();
-        all.sort_by_key(|(device, bed)| std::cmp::Reverse(luck(device, bed)));
+        all.sort_by_key(|(device, bed)| std::cmp::Reverse(luck(seed, device, bed)));
         let mut expected = all[..4].to_vec();
         expected.sort_unstable();
         let mut ordered: Vec<(&str, &str)> = one
