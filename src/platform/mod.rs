@@ -48,6 +48,7 @@ pub mod score;
 pub mod serve;
 pub mod sessions;
 pub mod spot_checks;
+pub mod spot_results;
 pub mod stay;
 pub mod tokens;
 pub mod trail;
