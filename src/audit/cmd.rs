@@ -78,6 +78,9 @@ fn show(audit: &Audit) {
         claim.first,
         claim.last
     ));
+    if let Some(article) = &claim.article {
+        say(format_args!("可能适用 may fall under: {article}"));
+    }
     let mut table = Table::new();
     for answer in &audit.answers {
         let mark = match answer.grade {

@@ -17,6 +17,7 @@
 //!             irregular: what is suspicious without a look ◄── roster, cameras, clock
 //! ```
 
+pub mod article;
 pub mod bed;
 pub mod blink;
 pub mod challenge;
@@ -37,6 +38,7 @@ pub mod retention;
 pub mod role;
 pub mod roster;
 pub mod round;
+pub mod sample;
 pub mod schedule;
 pub mod sighting;
 pub mod snapshot;

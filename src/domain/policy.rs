@@ -100,7 +100,7 @@ impl Window {
         let minutes = |text: &str| {
             let (hour, minute) = text.trim().split_once(':')?;
             let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-            (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+            (hour < 24 && minute < 60).then(|| hour * 60 + minute)
         };
         let window = Window { from: minutes(from)?, to: minutes(to)? };
         (window.from != window.to).then_some(window)

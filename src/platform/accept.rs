@@ -17,6 +17,7 @@ use crate::platform::draws;
 use crate::platform::ledger::{self, Source};
 use crate::platform::log;
 use crate::platform::orders;
+use crate::platform::stay;
 use crate::platform::verifications;
 use crate::wire::batch::{Head, ItemResult, RECEIPT_TYPE, Receipt};
 use crate::wire::dsse::Envelope;
@@ -182,11 +183,14 @@ fn keep(
             )?;
             Ok(())
         }
-        Report::Roster(roster) => replace_roster(tx, device, roster),
+        Report::Roster(roster) => {
+            stay::note(tx, device, roster, now)?;
+            replace_roster(tx, device, roster)
+        }
         Report::Finding(Finding::RoundBegun(plan)) => {
             draws::begin_round(tx, device, epoch, plan, now)?;
             if let Some(order) = &plan.order {
-                orders::answer(tx, device, order, now)?;
+                orders::answer(tx, device, order, (epoch, plan.round), now)?;
             }
             ledger::begin_round(tx, device, epoch, plan, now, registered.round_every)
         }

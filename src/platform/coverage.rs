@@ -4,10 +4,8 @@
 use rusqlite::{Connection, params};
 
 use crate::base::clock::Wall;
+use crate::platform::score::{DAY_MS, DayNumber};
 
-const DAY_MS: i64 = 24 * 3_600_000;
-/// Days are China's, where every hospital is.
-const ZONE_MS: i64 = 8 * 3_600_000;
 /// Columns of the matrix.
 pub const DAYS: i64 = 7;
 
@@ -32,22 +30,17 @@ pub struct Row {
     pub cells: Vec<Option<Cell>>,
 }
 
-/// Days since 1970 in China.
-fn day(ms: i64) -> i64 {
-    (ms + ZONE_MS).div_euclid(DAY_MS)
-}
-
 /// When each day of the matrix begins, the oldest first.
 pub fn days(now: Wall) -> Vec<i64> {
-    let today = day(now.0);
-    (0..DAYS).rev().map(|back| (today - back) * DAY_MS - ZONE_MS).collect()
+    let today = DayNumber::of(now).0;
+    (0..DAYS).rev().map(|back| DayNumber(today - back).begin().0).collect()
 }
 
 /// The matrix of one institution.
 pub fn matrix(connection: &Connection, institution: &str, now: Wall) -> rusqlite::Result<Vec<Row>> {
-    let first = day(now.0) - DAYS + 1;
+    let first = DayNumber(DayNumber::of(now).0 - DAYS + 1);
     let mut query = connection.prepare_cached(
-        "SELECT d.ward, u.device, u.bed, (u.due_ms + ?3) / ?4, count(*), sum(u.state = 'open'),
+        "SELECT d.ward, u.device, u.bed, (u.due_ms - ?2) / ?3, count(*), sum(u.state = 'open'),
                 sum(u.state = 'not_done'),
                 sum(coalesce(o.verdict IN ('Absent', 'Mismatch', 'WrongBed', 'NotLive'), 0)),
                 sum(coalesce(o.verdict IN ('Verified', 'Excused'), 0))
@@ -55,11 +48,11 @@ pub fn matrix(connection: &Connection, institution: &str, now: Wall) -> rusqlite
          WHERE d.institution = ?1 AND u.due_ms >= ?2
          GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, length(u.bed), 3, 4",
     )?;
-    let mut found = query.query(params![institution, first * DAY_MS - ZONE_MS, ZONE_MS, DAY_MS])?;
+    let mut found = query.query(params![institution, first.begin().0, DAY_MS])?;
     let mut rows: Vec<Row> = Vec::new();
     while let Some(row) = found.next()? {
         let (ward, device, bed): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let at = usize::try_from(row.get::<_, i64>(3)? - first).unwrap_or(usize::MAX);
+        let at = usize::try_from(row.get::<_, i64>(3)?).unwrap_or(usize::MAX);
         let cell = Cell {
             due: row.get(4)?,
             open: row.get(5)?,

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::base::clock::Wall;
 use crate::base::ids::{DeviceId, WardId};
 use crate::domain::Finding;
+use crate::domain::article;
 use crate::platform::db::{Database, DatabaseError, number};
 use crate::platform::keys::Keys;
 use crate::platform::log::{self, SignedHead};
@@ -89,6 +90,7 @@ fn claim(
                 stay: row.get(6)?,
                 first: Wall(row.get(7)?),
                 last: Wall(row.get(8)?),
+                article: article::of(&row.get::<_, String>(4)?).map(|article| article.zh.to_owned()),
                 keys: CaseKeys {
                     statements: hex::encode(row.get::<_, Vec<u8>>(2)?),
                     receipts: public(&keys.receipt),

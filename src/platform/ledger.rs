@@ -17,7 +17,7 @@ use crate::platform::db::{Transaction, number};
 use crate::platform::orders;
 
 /// Three missed beats of 60 s ± 10 %.
-const BEATS_MISSED: Duration = Duration::from_secs(200);
+pub const BEATS_MISSED: Duration = Duration::from_secs(200);
 
 /// When a round's checks end and the next round begins, at the latest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
-//! ride with the receipts (`orders`). Every refusal of a chain (gap, fork, changed body) becomes a case. What was accepted
+//! ride with the receipts (`orders`, as people order them `spot_checks`). Every refusal of a chain (gap, fork, changed body) becomes a case. What was accepted
 //! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`). What
 //! devices run (models, policy) is signed here by several people (`update`), and a device that was turned back is a case
 //! (`bundles`). What people make of an exception is a case with steps (`handling`), and every look at a person and
@@ -29,6 +29,7 @@ mod bundles;
 pub mod cases;
 pub mod certificates;
 pub mod chain;
+pub mod checks;
 pub mod cmd;
 pub mod coverage;
 mod cursor;
@@ -53,6 +54,8 @@ pub mod rights;
 pub mod score;
 pub mod serve;
 pub mod sessions;
+pub mod spot_checks;
+pub mod spot_results;
 pub mod stay;
 mod table;
 pub mod tokens;
@@ -63,4 +66,5 @@ pub mod update_keys;
 pub mod upkeep;
 pub mod verifications;
 pub mod view;
+pub mod wards;
 pub mod webhooks;

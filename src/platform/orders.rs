@@ -10,13 +10,14 @@ use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId};
 use crate::domain::order::{MOST_WAITING, Order, Ordered};
 use crate::platform::cases::{self, Own};
-use crate::platform::db::Transaction;
+use crate::platform::db::{Transaction, number};
 
 /// Writes down an order; it reaches the device with the next receipt. `beds` empty means the whole ward.
 pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) -> rusqlite::Result<()> {
     let beds: Vec<&str> = order.beds.iter().map(BedId::as_str).collect();
     tx.execute(
-        "INSERT INTO spot_check VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, 0)",
+        "INSERT INTO spot_check (id, device, nonce, beds, issued_ms, until_ms, evidence, missed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
         params![
             order.id,
             device.as_str(),
@@ -46,11 +47,20 @@ pub fn open(tx: &Transaction<'_>, device: &DeviceId, now: Wall) -> rusqlite::Res
     .collect()
 }
 
-/// Notes that a round answers an order; a nonce that was never given answers nothing.
-pub fn answer(tx: &Transaction<'_>, device: &DeviceId, ordered: &Ordered, now: Wall) -> rusqlite::Result<()> {
+/// Notes that a round, by epoch and number, answers an order; a nonce that was never given answers nothing, and the first
+/// answer stands.
+pub fn answer(
+    tx: &Transaction<'_>,
+    device: &DeviceId,
+    ordered: &Ordered,
+    (epoch, round): (&str, u64),
+    now: Wall,
+) -> rusqlite::Result<()> {
     let answered = tx.execute(
-        "UPDATE spot_check SET answered_ms = coalesce(answered_ms, ?4) WHERE id = ?1 AND device = ?2 AND nonce = ?3",
-        params![ordered.id, device.as_str(), ordered.nonce, now.0],
+        "UPDATE spot_check SET answered_ms = coalesce(answered_ms, ?4), epoch = coalesce(epoch, ?5),
+                               round = coalesce(round, ?6)
+         WHERE id = ?1 AND device = ?2 AND nonce = ?3",
+        params![ordered.id, device.as_str(), ordered.nonce, now.0, epoch, number(round)],
     )?;
     if answered == 0 {
         warn!(%device, order = ordered.id, "A round answers an order that was never given.");
@@ -104,9 +114,9 @@ mod tests {
             place(tx, &device, &order("a", 1000), Wall(0))?;
             place(tx, &device, &order("b", 2000), Wall(1))?;
             assert_eq!(open(tx, &device, Wall(5))?, [order("a", 1000), order("b", 2000)]);
-            answer(tx, &device, &Ordered { id: "a".into(), nonce: "guessed".into() }, Wall(6))?;
+            answer(tx, &device, &Ordered { id: "a".into(), nonce: "guessed".into() }, ("e", 1), Wall(6))?;
             assert_eq!(open(tx, &device, Wall(7))?.len(), 2);
-            answer(tx, &device, &order("a", 0).as_ordered(), Wall(8))?;
+            answer(tx, &device, &order("a", 0).as_ordered(), ("e", 1), Wall(8))?;
             assert_eq!((answered(tx, "a")?, answered(tx, "b")?), (Some(Some(Wall(8))), Some(None)));
             assert_eq!(open(tx, &device, Wall(9))?, [order("b", 2000)]);
             assert_eq!(open(tx, &device, Wall(2001))?, [], "too late to begin");

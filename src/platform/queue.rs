@@ -11,6 +11,8 @@ use crate::platform::view::{self, ExceptionRow};
 
 /// Rows of one page.
 pub const PAGE: usize = 50;
+/// Newer ones that are counted.
+pub const MOST_NEWER: i64 = 100;
 
 /// Which exceptions are wanted; empty texts filter nothing.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -19,6 +21,8 @@ pub struct Filter {
     pub kind: String,
     #[serde(default)]
     pub institution: String,
+    #[serde(default)]
+    pub device: String,
     /// A state of the case, or `open` for all but closed ones.
     #[serde(default)]
     pub state: String,
@@ -44,9 +48,10 @@ pub struct Queued {
     pub escalated: bool,
 }
 
-/// A page, and where the next one begins.
+/// A page, where it began and where the next one begins.
 pub struct Page {
     pub rows: Vec<Queued>,
+    pub first: Option<String>,
     pub next: Option<String>,
 }
 
@@ -89,8 +94,9 @@ pub fn page_of(
         .collect::<rusqlite::Result<_>>()?;
     let has_more = rows.len() > most;
     rows.truncate(most);
-    let next = rows.last().filter(|_| has_more).map(|(last, rowid)| format!("{}.{rowid}", last.row.last));
-    Ok(Page { rows: rows.into_iter().map(|(row, _)| row).collect(), next })
+    let place = |(queued, rowid): &(Queued, i64)| format!("{}.{rowid}", queued.row.last);
+    let (first, next) = (rows.first().map(place), rows.last().filter(|_| has_more).map(place));
+    Ok(Page { rows: rows.into_iter().map(|(row, _)| row).collect(), first, next })
 }
 
 #[derive(Default)]
@@ -111,6 +117,9 @@ impl Wanted {
         }
         if !filter.institution.is_empty() {
             self.add("d.institution = ?", filter.institution.clone());
+        }
+        if !filter.device.is_empty() {
+            self.add("e.device = ?", filter.device.clone());
         }
         match filter.state.as_str() {
             "" => {}
@@ -160,6 +169,57 @@ fn queued(row: &Row<'_>, now: Wall) -> rusqlite::Result<Queued> {
     Ok(Queued { row: exception, handling: state, version, due, escalated })
 }
 
+/// The newest exceptions that are still seen in one ward or all of them, at most `most`.
+pub fn seen(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: Option<&str>,
+    most: usize,
+    now: Wall,
+) -> rusqlite::Result<Vec<ExceptionRow>> {
+    // Of everybody the index has them in order; of a hospital each ward's few are sorted.
+    let which = match (scope, device) {
+        (None, None) => "(e.state = 'ended') = 0 AND ?1 IS NULL AND ?2 IS NULL",
+        (_, _) => {
+            "e.state <> 'ended' AND e.device IN (SELECT device FROM device
+             WHERE (?1 IS NULL OR institution = ?1) AND (?2 IS NULL OR device = ?2))"
+        }
+    };
+    connection
+        .prepare_cached(&format!(
+            "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
+                    e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail
+             FROM exception e CROSS JOIN device d ON d.device = e.device
+             WHERE {which} ORDER BY e.last_ms DESC, e.id LIMIT ?3"
+        ))?
+        .query_map(rusqlite::params![scope, device, most as i64], |row| view::exception(row, now))?
+        .collect()
+}
+
+/// How many of what `filter` wants are newer than `since`, where a page began; a hundred are many.
+pub fn newer(
+    connection: &Connection,
+    filter: &Filter,
+    scope: Option<&str>,
+    since: &str,
+    now: Wall,
+) -> rusqlite::Result<i64> {
+    let Some((last, rowid)) = cursor(since) else { return Ok(0) };
+    let mut wanted = Wanted::default();
+    if let Some(scope) = scope {
+        wanted.add("d.institution = ?", scope.to_owned());
+    }
+    wanted.filter(&Filter { after: String::new(), ..filter.clone() }, now);
+    wanted.add("(e.last_ms, e.rowid) > (?, ?)", last);
+    wanted.values.push(Box::new(rowid));
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM exception e JOIN device d USING (device) WHERE {} LIMIT {MOST_NEWER})",
+        wanted.clauses.join(" AND ")
+    );
+    let values: Vec<&dyn ToSql> = wanted.values.iter().map(AsRef::as_ref).collect();
+    connection.prepare_cached(&sql)?.query_row(values.as_slice(), |row| row.get(0))
+}
+
 /// The exception of one case, where it concerns `scope`.
 pub fn find(
     connection: &Connection,
@@ -180,22 +240,28 @@ pub fn find(
 
 /// What is there to filter by: institutions and kinds.
 pub fn choices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
-    let list = |sql: &str, values: &[&dyn ToSql]| -> rusqlite::Result<Vec<String>> {
-        connection.prepare_cached(sql)?.query_map(values, |row| row.get(0))?.collect()
-    };
-    let institutions = list(
-        "SELECT DISTINCT institution FROM device WHERE ?1 IS NULL OR institution = ?1 ORDER BY institution",
-        &[&scope],
-    )?;
     // One step through the index for each kind, instead of one for each exception.
-    let kinds = list(
-        "WITH RECURSIVE k (kind) AS (
-             SELECT min(kind) FROM exception
-             UNION ALL SELECT (SELECT min(kind) FROM exception WHERE kind > k.kind) FROM k WHERE k.kind IS NOT NULL
-         ) SELECT kind FROM k WHERE kind IS NOT NULL",
-        &[],
-    )?;
-    Ok((institutions, kinds))
+    let kinds = connection
+        .prepare_cached(
+            "WITH RECURSIVE k (kind) AS (
+                 SELECT min(kind) FROM exception
+                 UNION ALL SELECT (SELECT min(kind) FROM exception WHERE kind > k.kind) FROM k
+                 WHERE k.kind IS NOT NULL
+             ) SELECT kind FROM k WHERE kind IS NOT NULL",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((institutions(connection, scope)?, kinds))
+}
+
+/// The hospitals of `scope`.
+pub fn institutions(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached(
+            "SELECT DISTINCT institution FROM device WHERE ?1 IS NULL OR institution = ?1 ORDER BY institution",
+        )?
+        .query_map([scope], |row| row.get(0))?
+        .collect()
 }
 
 #[cfg(test)]
@@ -238,6 +304,36 @@ mod tests {
             filter.after = next;
         }
         assert_eq!(seen.len(), 120);
+    }
+
+    #[test]
+    fn what_came_since_a_page_was_drawn_is_counted_and_nothing_else() {
+        let (_folder, db) = world(9);
+        let drawn = db.read(|connection| page(connection, &Filter::default(), None, NOW)).unwrap();
+        let since = drawn.first.unwrap();
+        let count = |filter: &Filter, since: &str| {
+            db.read(|connection| newer(connection, filter, None, since, NOW)).unwrap()
+        };
+        assert_eq!(count(&Filter::default(), &since), 0);
+        db.write(|tx| {
+            for (id, kind) in [("y0", "silence"), ("y1", "hanging_bed"), ("y2", "hanging_bed")] {
+                tx.execute(
+                    "INSERT INTO exception (device, id, kind, state, origin, rounds, first_ms, last_ms)
+                     VALUES ('d', ?1, ?2, 'raised', 'platform', 1, ?3, ?3)",
+                    rusqlite::params![id, kind, NOW.0],
+                )?;
+            }
+            // What is seen again is news as well.
+            tx.execute("UPDATE exception SET last_ms = ?1 WHERE id = 'x8'", [NOW.0 + 5])
+        })
+        .unwrap();
+        assert_eq!(count(&Filter::default(), &since), 4);
+        assert_eq!(count(&Filter { kind: "silence".into(), ..Filter::default() }, &since), 1);
+        assert_eq!(count(&Filter::default(), "nonsense"), 0);
+        let seen = |device, most| db.read(|connection| seen(connection, None, device, most, NOW)).unwrap();
+        assert_eq!((seen(None, 5)[0].id.as_str(), seen(None, 5).len()), ("x8", 5));
+        assert_eq!((seen(Some("d"), 99)[0].id.as_str(), seen(Some("d"), 99).len()), ("x8", 12));
+        assert!(seen(Some("e"), 9).is_empty());
     }
 
     #[test]

@@ -24,34 +24,42 @@ pub struct Right {
     pub whose: Whose,
     /// What the audit trail calls it when it is read; what is written enters the trail in its own transaction.
     pub kept: Option<&'static str>,
+    /// Asked for by a page again and again, and by nobody's hand: it keeps no session alive and leads nowhere.
+    pub is_live: bool,
 }
 
 const fn open(is_post: bool, path: &'static str) -> Right {
-    Right { is_post, path, whose: Whose::Anybody, kept: None }
+    Right { is_post, path, whose: Whose::Anybody, kept: None, is_live: false }
 }
 
-/// A page or answer without anybody's data, or a part that is fetched again and again by a page that was kept.
+/// A page or answer without anybody's data.
 const fn read(path: &'static str, roles: &'static [Role]) -> Right {
-    Right { is_post: false, path, whose: Whose::Of(roles), kept: None }
+    Right { is_post: false, path, whose: Whose::Of(roles), kept: None, is_live: false }
+}
+
+/// A part that a page fetches again and again; who saw that page is kept.
+const fn live(path: &'static str, roles: &'static [Role]) -> Right {
+    Right { is_post: false, path, whose: Whose::Of(roles), kept: None, is_live: true }
 }
 
 /// ... that shows people: who saw it is kept.
 const fn kept(path: &'static str, roles: &'static [Role], what: &'static str) -> Right {
-    Right { is_post: false, path, whose: Whose::Of(roles), kept: Some(what) }
+    Right { is_post: false, path, whose: Whose::Of(roles), kept: Some(what), is_live: false }
 }
 
 const fn write(path: &'static str, roles: &'static [Role]) -> Right {
-    Right { is_post: true, path, whose: Whose::Of(roles), kept: None }
+    Right { is_post: true, path, whose: Whose::Of(roles), kept: None, is_live: false }
 }
 
 /// A question or an answer sent in an envelope: who asked is kept, whatever it was.
 const fn exchange(path: &'static str, roles: &'static [Role], what: &'static str) -> Right {
-    Right { is_post: true, path, whose: Whose::Of(roles), kept: Some(what) }
+    Right { is_post: true, path, whose: Whose::Of(roles), kept: Some(what), is_live: false }
 }
 
 const ALL: &[Role] = &Role::ALL;
 const BUREAU: &[Role] = &[Supervisor, Reviewer, Auditor];
 const OPENERS: &[Role] = &[Supervisor, Reviewer];
+const ORDERERS: &[Role] = &[Supervisor];
 const WORKERS: &[Role] = &[Supervisor, Reviewer, Officer];
 const CASES: &[Role] = &[Supervisor, Reviewer, Officer, Auditor];
 const KEEPERS: &[Role] = &[Auditor, Administrator];
@@ -67,9 +75,19 @@ pub const RIGHTS: &[Right] = &[
     open(false, "/icon.svg"),
     write("/sign-out", ALL),
     kept("/", ALL, "overview"),
-    read("/rows", ALL),
-    read("/events", ALL),
+    live("/rows", ALL),
+    live("/events", ALL),
+    kept("/wards/{device}", CASES, "ward"),
+    live("/wards/{device}/rows", CASES),
+    read("/screen", CASES),
+    live("/screen/rows", CASES),
+    kept("/orders", BUREAU, "spot checks"),
+    write("/orders", ORDERERS),
+    kept("/orders/{id}", BUREAU, "spot checks"),
+    live("/orders/{id}/rows", BUREAU),
+    kept("/orders/{id}/draw.json", BUREAU, "spot checks"),
     kept("/exceptions", CASES, "exceptions"),
+    live("/exceptions/news", CASES),
     kept("/exceptions/{device}/{id}", CASES, "case"),
     write("/exceptions/{device}/{id}/step", WORKERS),
     kept("/patrol", CASES, "coverage"),
@@ -117,10 +135,21 @@ pub fn right(method: &Method, path: &str) -> Option<&'static Right> {
 
 /// Whether somebody of this role may read a page.
 pub fn may_read(role: Role, path: &str) -> bool {
-    right(&Method::GET, path).is_some_and(|right| match right.whose {
-        Whose::Anybody => true,
-        Whose::Of(roles) => roles.contains(&role),
-    })
+    right(&Method::GET, path).is_some_and(|right| right.is_of(role))
+}
+
+/// Whether somebody of this role may send a form.
+pub fn may_write(role: Role, path: &str) -> bool {
+    right(&Method::POST, path).is_some_and(|right| right.is_of(role))
+}
+
+impl Right {
+    fn is_of(&self, role: Role) -> bool {
+        match self.whose {
+            Whose::Anybody => true,
+            Whose::Of(roles) => roles.contains(&role),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@
 
 use jiff::Span;
 use jiff::civil::Date;
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::domain::presence::Tally;
+use crate::platform::wards::tally;
 
-const DAY_MS: i64 = 86_400_000;
+/// Days of one time without summer time are all as long.
+pub const DAY_MS: i64 = 86_400_000;
 /// China has one time, eight hours before UTC, all year.
 const CHINA_MS: i64 = 8 * 3_600_000;
 
@@ -87,21 +89,6 @@ pub fn institutions(
         }
     }
     Ok(found)
-}
-
-fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
-    // A sum is never negative: the triggers take away only what they added.
-    let count = |at: usize| -> rusqlite::Result<u64> {
-        Ok(u64::try_from(row.get::<_, Option<i64>>(first + at)?.unwrap_or(0)).unwrap_or(0))
-    };
-    Ok(Tally {
-        due: count(0)?,
-        missed: count(1)?,
-        verified: count(2)?,
-        excused: count(3)?,
-        unclear: count(4)?,
-        against: count(5)?,
-    })
 }
 
 #[cfg(test)]

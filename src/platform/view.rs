@@ -11,9 +11,6 @@ use crate::domain::irregular::Irregularity;
 use crate::domain::verdict::{CheckResult, Verdict};
 use crate::domain::verify::Proof;
 
-/// Ledger and ended exceptions are shown this far back; everything stays in the file.
-const MOST_ROWS: i64 = 500;
-
 /// One bed of a device's current roster.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct BedRow {
@@ -138,13 +135,24 @@ pub struct DueRow {
 
 /// Every bed of every admitted device.
 pub fn beds(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite::Result<Vec<BedRow>> {
+    beds_of(connection, scope, None, now)
+}
+
+/// Every bed of one admitted device, or of all of them.
+pub fn beds_of(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: Option<&str>,
+    now: Wall,
+) -> rusqlite::Result<Vec<BedRow>> {
     let mut rows = Vec::new();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.device, d.ward, r.bed, r.stay, r.masked_name, r.templates
          FROM roster r JOIN device d USING (device) WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
+               AND (?2 IS NULL OR d.device = ?2)
          ORDER BY d.institution, d.ward, d.device, length(r.bed), r.bed",
     )?;
-    let mut found = query.query([scope])?;
+    let mut found = query.query([scope, device])?;
     while let Some(row) = found.next()? {
         let device: String = row.get(1)?;
         let chain = chain(connection, &device)?;
@@ -312,24 +320,7 @@ pub fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainVie
     Ok(ChainView { epoch, seq, state })
 }
 
-/// Open exceptions first, the newest first.
-pub fn exceptions(
-    connection: &Connection,
-    scope: Option<&str>,
-    now: Wall,
-) -> rusqlite::Result<Vec<ExceptionRow>> {
-    connection
-        .prepare_cached(
-            "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
-                    e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail
-             FROM exception e CROSS JOIN device d ON d.device = e.device AND (?2 IS NULL OR d.institution = ?2)
-             ORDER BY e.state = 'ended', e.last_ms DESC, e.id LIMIT ?1",
-        )?
-        .query_map(params![MOST_ROWS, scope], |row| exception(row, now))?
-        .collect()
-}
-
-/// An exception out of the sixteen columns that [`exceptions`] and the queue begin with.
+/// An exception out of the sixteen columns with which every query of them begins.
 pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionRow> {
     let first: i64 = row.get(12)?;
     Ok(ExceptionRow {
@@ -356,10 +347,19 @@ pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionR
 
 /// Every device, revoked ones too.
 pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DeviceRow>> {
-    let mut devices = devices_after(connection, scope, "", i64::MAX)?;
+    let mut devices = devices_where(connection, scope, None, "", i64::MAX)?;
     let place = |row: &DeviceRow| (row.institution.clone(), row.ward.clone());
     devices.sort_by_key(place);
     Ok(devices)
+}
+
+/// One device.
+pub fn device(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: &str,
+) -> rusqlite::Result<Option<DeviceRow>> {
+    Ok(devices_where(connection, scope, Some(device), "", 1)?.pop())
 }
 
 /// Devices by name, from the one after `after` on, at most `most`.
@@ -369,13 +369,25 @@ pub(super) fn devices_after(
     after: &str,
     most: i64,
 ) -> rusqlite::Result<Vec<DeviceRow>> {
+    devices_where(connection, scope, None, after, most)
+}
+
+fn devices_where(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: Option<&str>,
+    after: &str,
+    most: i64,
+) -> rusqlite::Result<Vec<DeviceRow>> {
     let mut query = connection.prepare_cached(
         "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
                 last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
                 cameras, bundle
-         FROM device WHERE (?1 IS NULL OR institution = ?1) AND device > ?2 ORDER BY device LIMIT ?3",
+         FROM device
+         WHERE (?1 IS NULL OR institution = ?1) AND (?2 IS NULL OR device = ?2) AND device > ?3
+         ORDER BY device LIMIT ?4",
     )?;
-    let mut found = query.query(params![scope, after, most])?;
+    let mut found = query.query(params![scope, device, after, most])?;
     let mut devices = Vec::new();
     while let Some(row) = found.next()? {
         let device: String = row.get(0)?;
@@ -406,21 +418,7 @@ pub(super) fn devices_after(
     Ok(devices)
 }
 
-/// The newest checks that were due. The order of the join keeps SQLite on the index by time.
-pub fn ledger(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DueRow>> {
-    connection
-        .prepare_cached(
-            "SELECT u.device, u.epoch, u.round, u.bed, u.stay, u.masked_name, u.due_ms, u.until_ms, u.state,
-                    o.verdict, o.done_ms, o.received_ms
-             FROM due u CROSS JOIN device d ON d.device = u.device AND (?2 IS NULL OR d.institution = ?2)
-             LEFT JOIN done o ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed
-             ORDER BY u.due_ms DESC, u.round DESC, u.device, u.bed LIMIT ?1",
-        )?
-        .query_map(params![MOST_ROWS, scope], check)?
-        .collect()
-}
-
-/// A check out of the twelve columns that [`ledger`] begins with.
+/// A check out of the twelve columns with which every query of them begins.
 pub(super) fn check(row: &Row<'_>) -> rusqlite::Result<DueRow> {
     let state: String = row.get(8)?;
     let verdict: Option<String> = row.get(9)?;
@@ -456,18 +454,22 @@ pub struct RoundView {
     pub not_done: i64,
 }
 
-/// The newest round of every admitted device.
-pub fn rounds(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<RoundView>> {
+/// The newest round of one admitted device, or of every one.
+pub fn rounds(
+    connection: &Connection,
+    scope: Option<&str>,
+    device: Option<&str>,
+) -> rusqlite::Result<Vec<RoundView>> {
     connection
         .prepare_cached(
             "SELECT u.device, u.round, u.due_ms, max(u.until_ms), sum(u.state = 'open'), sum(u.state = 'settled'),
                     sum(u.state = 'not_done')
              FROM device d CROSS JOIN due u ON u.device = d.device AND u.epoch = d.epoch AND u.round =
                   (SELECT max(round) FROM due n WHERE n.device = d.device AND n.epoch = d.epoch)
-             WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1)
+             WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1) AND (?2 IS NULL OR d.device = ?2)
              GROUP BY u.device ORDER BY u.device",
         )?
-        .query_map([scope], |row| {
+        .query_map([scope, device], |row| {
             Ok(RoundView {
                 device: row.get(0)?,
                 round: row.get(1)?,

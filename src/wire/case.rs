@@ -32,6 +32,9 @@ pub struct Claim {
     pub stay: Option<String>,
     pub first: Wall,
     pub last: Wall,
+    /// The article of the regulation it may fall under: the platform's pointer for counsel, and no finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub article: Option<String>,
     pub keys: CaseKeys,
 }
 

@@ -1,51 +1,20 @@
 // What people do with the platform's pages, as a browser does it. Each story is named by what must hold.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
+import { act, barriers, chromium, context, signedIn as signIn } from "./hands.mjs";
+import { proofStories } from "./proof-stories.mjs";
 import { World } from "./world.mjs";
 
-const require = createRequire(resolve("target/browser/package.json"));
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const short = process.argv.includes("--short");
 const world = new World(resolve(process.argv[2]));
-const PAGES = ["/", "/verification", "/patrol", "/screening", "/exceptions", "/score", "/devices", "/api"];
+const signedIn = (...words) => signIn(world, ...words);
+const PAGES = ["/", "/wards/terminal-3a", "/verification", "/patrol", "/screening", "/exceptions", "/orders", "/score",
+  "/devices", "/screen", "/api"];
 const CASE = "/exceptions/terminal-3a/S2.02.hanging_bed.3";
-
-async function context(browser, options = {}) {
-  return browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-}
-
-async function signedIn(browser, name, options) {
-  const page = await (await context(browser, options)).newPage();
-  await page.goto(`${world.url}/sign-in`);
-  await page.getByLabel("姓名").fill(name);
-  await page.getByLabel("口令").fill(world.people[name]);
-  await page.getByRole("button", { name: "登录" }).click();
-  // Not until everything is loaded: the live page keeps one answer open for good.
-  await page.waitForURL(`${world.url}/`, { waitUntil: "domcontentloaded" });
-  return page;
-}
-
-async function barriers(page) {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => window.axe.run());
-  return found.violations
-    .filter((one) => ["serious", "critical"].includes(one.impact))
-    .map((one) => `${page.url()}: ${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" | ")}`);
-}
-
-async function act(page, label, reason, text) {
-  const form = page.locator("form.act", { has: page.getByRole("button", { name: label, exact: true }) });
-  if (reason) await form.locator("select").selectOption(reason);
-  if (text) await form.locator("input[name=text]").fill(text);
-  await form.getByRole("button").click();
-  await page.waitForLoadState();
-}
 
 const stories = {
   "a wrong passphrase is refused in words, and the right one leads to the page that was asked for": async (browser) => {
@@ -155,19 +124,22 @@ const stories = {
     found.push(...(await barriers(door)));
     assert.deepEqual(found, []);
   },
+  ...proofStories(world),
 };
 
 async function pictures(browser) {
   const into = resolve("target/browser/pages");
   mkdirSync(into, { recursive: true });
   const page = await signedIn(browser, "监管甲");
+  await page.goto(`${world.url}/orders`);
+  const order = await page.locator("tbody th a").first().getAttribute("href");
   const auditor = await signedIn(browser, "审计戊");
   for (const [width, height] of [[1920, 1080], [1280, 800], [390, 844]]) {
-    for (const path of [...PAGES, CASE, "/audit", "/sign-in"]) {
+    for (const path of [...PAGES, CASE, order, "/audit", "/sign-in"]) {
       const by = path === "/audit" ? auditor : page;
       await by.setViewportSize({ width, height });
       await by.goto(world.url + path);
-      const name = path.replaceAll(/[^a-z]+/g, "-").replace(/^-/, "") || "overview";
+      const name = path === order ? "order" : path.replaceAll(/[^a-z]+/g, "-").replace(/^-/, "") || "overview";
       await by.screenshot({ path: join(into, `${name}-${width}.png`) });
     }
   }

@@ -48,14 +48,31 @@ def fill_bed(db, now, device, bed, stay, verdict):
         )
         if not verdict:
             continue
-        result = dict(
-            round=number, bed=bed, stay=stay, masked_name="张**", due=when, done=when + 9000, verdict=verdict,
-            similarity=0.42, threshold=0.5, fmr="1e-3", looks=3, synthetic=True,
-        )
+        said = json.dumps(result(number, bed, stay, when, verdict))
         db.execute(
             "INSERT INTO done VALUES (?, 'e', ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-            (device, number, bed, stay, f"{device}.{number}.{bed}", SAYS[verdict], json.dumps(result), when + 9000, when + 9500),
+            (device, number, bed, stay, f"{device}.{number}.{bed}", SAYS[verdict], said, when + 9000, when + 9500),
         )
+
+
+def result(number, bed, stay, when, verdict):
+    return dict(
+        round=number, bed=bed, stay=stay, masked_name="张**", due=when, done=when + 9000, verdict=verdict,
+        similarity=0.42, threshold=0.5, fmr="1e-3", looks=3, synthetic=True,
+    )
+
+
+def answer(db, now, order):
+    """What a device's round found in the beds of a spot check."""
+    for check, device, beds in db.execute("SELECT id, device, beds FROM spot_check WHERE spot_order = ?", (order,)).fetchall():
+        db.execute("UPDATE spot_check SET answered_ms = ?, epoch = 'e', round = 99 WHERE id = ?", (now, check))
+        for bed in beds.split("\n"):
+            stay = f"S{int(bed)}"
+            db.execute("INSERT INTO due VALUES (?, 'e', 99, ?, ?, '张**', ?, ?, ?, 'settled')", (device, bed, stay, now, now, now))
+            db.execute(
+                "INSERT INTO done VALUES (?, 'e', 99, ?, ?, ?, 'Mismatch', ?, ?, ?, 0)",
+                (device, bed, stay, f"{check}.{bed}", json.dumps(result(99, bed, stay, now, "mismatch")), now, now),
+            )
 
 
 def many(db, now, exceptions, checks):
@@ -117,6 +134,15 @@ def main():
             many(db, int(time.time() * 1000), *map(int, more))
         elif what == "idle":
             db.execute("UPDATE session SET seen_ms = seen_ms - 1900000 WHERE person = ?", more)
+        elif what == "answer":
+            answer(db, int(time.time() * 1000), *more)
+        elif what == "past":
+            for table, column in [("spot_order", "id"), ("spot_check", "spot_order")]:
+                db.execute(f"UPDATE {table} SET until_ms = 1 WHERE {column} = ?", more)
+        elif what == "online":
+            db.execute("UPDATE exception SET state = 'ended' WHERE kind = 'silence' AND device = ?", more)
+        elif what == "offline":
+            db.execute("UPDATE device SET last_contact_ms = 1, expected_ms = 1 WHERE device = ?", more)
         else:
             sys.exit(f"no such verb: {what}")
 

@@ -4,11 +4,12 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 export class World {
   constructor(program) {
     this.program = program;
+    this.verifier = join(dirname(program), "bedcheck-verify");
     this.folder = mkdtempSync(join(tmpdir(), "bedcheck-browser-"));
     this.dir = join(this.folder, "platform");
     this.people = {};
@@ -36,7 +37,8 @@ export class World {
     this.add("审计戊", "auditor");
     this.add("管理己", "administrator");
     this.tables("fill");
-    const ports = ["--devices", "127.0.0.1:0", "--dashboard", "127.0.0.1:0"];
+    // Little grace: who falls silent is found out in seconds.
+    const ports = ["--devices", "127.0.0.1:0", "--dashboard", "127.0.0.1:0", "--grace", "1s"];
     this.child = spawn(this.program, ["serve", ...ports, "--dir", this.dir], { stdio: "ignore" });
     const file = join(this.dir, "addresses.json");
     for (let tries = 0; !existsSync(file); tries++) {
@@ -44,6 +46,15 @@ export class World {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     this.url = JSON.parse(readFileSync(file, "utf8")).dashboard;
+  }
+
+  // A real device is admitted and delivers what it found, sealed picture and all.
+  deliver() {
+    const test = "browser::a_ward_tells_its_story_to_the_platform_a_browser_looks_at";
+    execFileSync("cargo", ["test", "--quiet", "--locked", "--test", "platform", "--", "--ignored", "--exact", test], {
+      env: { ...process.env, BEDCHECK_BROWSER_PLATFORM: this.dir },
+      stdio: ["ignore", "ignore", "inherit"],
+    });
   }
 
   tables(...words) {

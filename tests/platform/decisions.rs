@@ -109,7 +109,11 @@ async fn text_that_would_run_is_shown_as_text() {
     for path in [
         "/exceptions?text=%3Cscript%3E",
         "/patrol?institution=%3Cb%3E",
-        "/verification",
+        "/verification?device=%3Cscript%3E",
+        "/orders?device=%3Cscript%3E&beds=%22%3E%3Cscript%3E",
+        "/?institution=%3Cscript%3E",
+        "/wards/ward-3a",
+        "/screen",
         "/screening",
         "/devices",
     ] {

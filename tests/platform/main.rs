@@ -22,6 +22,7 @@ use bedcheck::wire::statement::{Digests, NO_LINK, Statement};
 
 mod api;
 mod beside;
+mod browser;
 mod case;
 mod decisions;
 mod door;
@@ -31,6 +32,7 @@ mod kiosk;
 mod papers;
 mod parcel;
 mod renewal;
+mod spot_checks;
 mod strangers;
 mod tamper;
 mod webhooks;

@@ -24,7 +24,7 @@ use crate::platform::dashboard::{Dashboard, Trouble};
 use crate::platform::db::Transaction;
 use crate::platform::handling::{Decision, NotTaken, Taken, take_in};
 use crate::platform::sessions::Visitor;
-use crate::platform::stay::{self, Check, Opening};
+use crate::platform::stay::{self, Check, Lying, Opening, Spot};
 use crate::platform::{answered, handling as cases, rights};
 
 /// A case with everything known around it.
@@ -35,6 +35,10 @@ pub struct Case {
     exception: Exception,
     /// 已办步骤，先后为序 / steps taken, in their order
     steps: Vec<Taken>,
+    /// 该就诊在名册上的床位，先后为序 / beds of the roster the stay was on, in their order
+    on_roster: Vec<OnRoster>,
+    /// 该床的抽查，最新在前；医疗机构不可见 / spot checks of the bed, the newest first; not for hospitals
+    spot_checks: Vec<Spot>,
     /// 该就诊在该床的近期核查，最新在前 / recent checks of the stay in the bed, the newest first
     checks: Vec<Check>,
     /// 启封申请与批准 / openings asked for and approved
@@ -43,6 +47,23 @@ pub struct Case {
     chain: &'static str,
     /// 您现在可以办理的步骤 / what you may do now
     actions: Vec<Action>,
+}
+
+/// A bed of the roster that the stay was on: when that was received here, and when the hospital said it.
+#[derive(Serialize, ToSchema)]
+pub struct OnRoster {
+    bed: String,
+    since: i64,
+    since_said: i64,
+    gone: Option<i64>,
+    gone_said: Option<i64>,
+}
+
+impl OnRoster {
+    fn of(lying: Lying) -> OnRoster {
+        let Lying { bed, since: (since, since_said), gone } = lying;
+        OnRoster { bed, since, since_said, gone: gone.map(|at| at.0), gone_said: gone.map(|at| at.1) }
+    }
 }
 
 /// A step that may be taken now.
@@ -95,8 +116,9 @@ fn read(
     who: &Visitor,
     now: Wall,
 ) -> rusqlite::Result<Option<Case>> {
-    let Some(known) = stay::around(connection, place, who.scope(), now)? else { return Ok(None) };
-    let stay::Around { queued, handling, mut checks, openings, chain } = known;
+    let Some(known) = stay::around(connection, place, who, now)? else { return Ok(None) };
+    let stay::Around { queued, handling, history, chain } = known;
+    let stay::History { lying, mut checks, spots, openings } = history;
     if !rights::may_read(who.role, "/evidence/{device}/{id}") {
         checks.iter_mut().for_each(|check| check.evidence = None);
     }
@@ -109,7 +131,18 @@ fn read(
     });
     let actions = actions.collect();
     let (exception, steps) = (Exception::of(queued, now), handling.steps);
-    Ok(Some(Case { now: now.0, exception, steps, checks, openings, chain, actions }))
+    let on_roster = lying.into_iter().map(OnRoster::of).collect();
+    Ok(Some(Case {
+        now: now.0,
+        exception,
+        steps,
+        on_roster,
+        checks,
+        spot_checks: spots,
+        openings,
+        chain,
+        actions,
+    }))
 }
 
 /// A step to take.

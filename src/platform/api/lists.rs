@@ -217,7 +217,15 @@ impl Sought {
             let detail = format!("state 须为 / state is one of: open, {names}");
             return Err(Problem::because(problem::BAD_REQUEST, detail));
         }
-        Ok(Filter { kind, institution, state, overdue, text, after: after.unwrap_or_default() })
+        Ok(Filter {
+            kind,
+            institution,
+            state,
+            overdue,
+            text,
+            after: after.unwrap_or_default(),
+            device: String::new(),
+        })
     }
 }
 

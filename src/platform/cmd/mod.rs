@@ -18,19 +18,18 @@ use crate::base::exit::{Code, Ending, arguments, code_of};
 use crate::base::files::{read_at_most, write_owner_only};
 use crate::base::ids::{BedId, DeviceId};
 use crate::base::{logging, supervise};
-use crate::domain::order::Order;
 use crate::platform::cmd::device::DeviceCommand;
 use crate::platform::cmd::people::{EvidenceCommand, PersonCommand};
 use crate::platform::cmd::update::Update;
 use crate::platform::cmd::webhook::WebhookCommand;
 use crate::platform::db::Database;
-use crate::platform::devices;
 use crate::platform::ingest::Answering;
 use crate::platform::keys::{self, KeyError, Keys};
 use crate::platform::serve::{self, ServeError, Settings};
+use crate::platform::spot_checks::{self, Wanted, What};
 use crate::platform::turns::USUAL_RATE;
 use crate::platform::upkeep::UpkeepError;
-use crate::platform::{export, ingest, log, orders};
+use crate::platform::{export, ingest, log};
 use crate::wire::{case, note, parcel};
 
 /// Reference supervision platform: receives findings, holds wards to their rounds, shows exceptions.
@@ -167,7 +166,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Webhook(command) => webhook::run(command, now),
         Command::Evidence(command) => people::evidence(command),
         Command::Order { dir, device, beds, within, evidence } => {
-            order(&dir, device, &beds, now, (now.plus(within), evidence))
+            order(&dir, device, &beds, now, (within, evidence))
         }
         Command::Ingest { dir, file, receipts } => take_file(&dir, &file, &receipts, now),
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
@@ -191,27 +190,22 @@ fn order(
     device: String,
     beds: &[String],
     now: Wall,
-    (until, evidence): (Wall, bool),
+    (within, evidence): (Duration, bool),
 ) -> anyhow::Result<()> {
     let device = DeviceId::new(device).map_err(Ending::usage)?;
     let beds: Result<Vec<BedId>, _> = beds.iter().map(|bed| BedId::new(bed.clone())).collect();
-    let mut chance = [0; 24];
-    getrandom::fill(&mut chance)
-        .map_err(|error| anyhow::anyhow!("no random numbers for the nonce: {error}"))?;
-    let (id, nonce) = (hex::encode(&chance[..8]), hex::encode(&chance[8..]));
-    let order = Order { id, nonce, beds: beds.map_err(Ending::usage)?, until, evidence };
+    let beds = beds.map_err(Ending::usage)?;
+    let what = if beds.is_empty() {
+        What::Ward { device: device.clone() }
+    } else {
+        What::Beds { device: device.clone(), beds }
+    };
+    let keys = Keys::read(dir).map_err(key_ending)?;
     let db = serve::open_database(dir).map_err(serve_ending)?;
-    let known = db.write(|tx| {
-        let is_known = devices::find(tx, &device)?.is_some_and(|known| !known.revoked);
-        if is_known {
-            orders::place(tx, &device, &order, now)?;
-        }
-        Ok(is_known)
-    })?;
-    if !known {
-        return Err(Ending::failed(format_args!("no admitted device {device} is known here")).into());
-    }
-    say(format_args!("Spot check {} waits for device {device} until {until}.", order.id));
+    let wanted = Wanted { what, within, evidence };
+    let id = spot_checks::place(&db, spot_checks::root(&keys), None, &wanted, now).map_err(Ending::failed)?;
+    let until = now.plus(within);
+    say(format_args!("Spot check {id} waits for device {device} until {until}."));
     Ok(())
 }
 

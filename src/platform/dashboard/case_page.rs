@@ -9,14 +9,15 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use crate::base::clock::Wall;
+use crate::domain::article::{self, Article};
 use crate::domain::handling::{self, State, Step};
 use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::pages::lang_of;
+use crate::platform::dashboard::timeline::{self, Event};
 use crate::platform::dashboard::words::{self, Lang, Term, moment};
 use crate::platform::dashboard::{Dashboard, Trouble, case_words};
-use crate::platform::handling::{Decision, Handling, NotTaken};
+use crate::platform::handling::{Decision, NotTaken};
 use crate::platform::keys::uri;
-use crate::platform::queue::Queued;
 use crate::platform::sessions::Visitor;
 use crate::platform::{handling as cases, rights, stay, view};
 
@@ -38,22 +39,15 @@ struct Page {
     is_escalated: bool,
     next: Term,
     advice: Term,
-    article: Option<Term>,
+    article: Option<Article>,
     evidence: Vec<(String, String)>,
     file: Option<String>,
+    /// Where a spot check of this bed or ward is ordered, for whom may.
+    order: Option<String>,
     events: Vec<Event>,
     actions: Vec<Action>,
     path: String,
     version: i64,
-}
-
-/// One line of the timeline.
-struct Event {
-    at: i64,
-    when: String,
-    what: String,
-    detail: String,
-    mark: &'static str,
 }
 
 /// One thing that may be done now.
@@ -128,7 +122,7 @@ async fn draw(
 ) -> Result<Response, Trouble> {
     let (now, who, of) = (dashboard.clock.now().wall, visitor.clone(), place.clone());
     let Some(known) =
-        dashboard.read(move |connection| stay::around(connection, (&of.0, &of.1), who.scope(), now)).await?
+        dashboard.read(move |connection| stay::around(connection, (&of.0, &of.1), &who, now)).await?
     else {
         return Ok(missing());
     };
@@ -147,7 +141,8 @@ fn page(
     (path, trouble): (String, Option<String>),
     now: Wall,
 ) -> Page {
-    let stay::Around { queued, handling, checks, openings, chain } = &known;
+    let stay::Around { queued, handling, history, chain } = &known;
+    let checks = &history.checks;
     let row = &queued.row;
     let name = row.masked_name.as_deref().map_or_else(String::new, |name| format!(" · {name}"));
     let case_file = format!("/case/{}/{}", uri(&row.device), uri(&row.id));
@@ -175,14 +170,20 @@ fn page(
         is_escalated: handling.escalated,
         next: case_words::next(handling.state),
         advice: words::next_step(&row.kind),
-        article: case_words::article(&row.kind),
+        article: article::of(&row.kind),
         evidence: evidence.collect(),
         file: rights::may_read(visitor.role, "/case/{device}/{id}").then_some(case_file),
-        events: events(l, queued, handling, checks, openings),
+        events: timeline::events(l, queued, handling, history),
+        order: order(row, visitor),
         actions: actions(handling.state, visitor),
         path,
         version: handling.version,
     }
+}
+
+fn order(row: &view::ExceptionRow, visitor: &Visitor) -> Option<String> {
+    let bed = row.bed.as_deref().map_or_else(String::new, |bed| format!("&beds={}", uri(bed)));
+    rights::may_write(visitor.role, "/orders").then(|| format!("/orders?device={}{bed}", uri(&row.device)))
 }
 
 fn numbers(l: Lang, row: &view::ExceptionRow, checks: &[stay::Check]) -> Vec<(Term, String)> {
@@ -213,58 +214,4 @@ fn actions(state: State, visitor: &Visitor) -> Vec<Action> {
             takes_text: step.reasons().iter().any(|reason| reason.takes_text),
         })
         .collect()
-}
-
-/// The timeline, the oldest first.
-fn events(
-    l: Lang,
-    queued: &Queued,
-    handling: &Handling,
-    checks: &[stay::Check],
-    openings: &[stay::Opening],
-) -> Vec<Event> {
-    let line =
-        |at: i64, what: String, detail: String, mark| Event { at, when: moment(at), what, detail, mark };
-    let mut events = Vec::new();
-    for check in checks {
-        let name = check.verdict.as_deref().or((check.state == "not_done").then_some("NotDone"));
-        let term = words::verdict(name);
-        let detail = check.received.map_or_else(String::new, |at| {
-            format!("{} {}", l.t("平台收到", "received by the platform"), moment(at))
-        });
-        let what = format!("{} {}", l.t("核查：", "Check:"), term.main(&l));
-        events.push(line(check.done.unwrap_or(check.due), what, detail, term.mark));
-    }
-    for opening in openings {
-        let what = format!("{} {}", opening.first, l.t("申请启封证据", "asked to open evidence"));
-        events.push(line(opening.asked, what, String::new(), "chain"));
-        if let (Some(second), Some(at)) = (&opening.second, opening.approved) {
-            let what = format!("{second} {}", l.t("批准启封", "approved the opening"));
-            events.push(line(at, what, String::new(), "chain"));
-        }
-    }
-    let kind = words::kind(&queued.row.kind);
-    events.push(line(
-        queued.row.first,
-        l.t("异常产生", "Exception raised").to_owned(),
-        kind.main(&l).to_owned(),
-        kind.mark,
-    ));
-    if let Some(ended) = queued.row.ended {
-        let what = l.t("现场情况已解除", "No longer seen in the ward").to_owned();
-        events.push(line(ended, what, String::new(), "verified"));
-    }
-    // Read in the order of time; what people decided stays in their order where the moment is the same.
-    for taken in &handling.steps {
-        let reason = taken.reason.as_deref().map_or_else(String::new, |name| {
-            case_words::reason(taken.step, name)
-                .map_or_else(|| name.to_owned(), |term| term.main(&l).to_owned())
-        });
-        let remark = taken.remark.as_deref().map_or_else(String::new, |text| format!("：{text}"));
-        let (done, then) = (case_words::step(taken.step).main(&l), case_words::state(taken.state).main(&l));
-        let what = format!("{} · {done} → {then}", taken.person);
-        events.push(line(taken.at, what, format!("{reason}{remark}"), "waiting"));
-    }
-    events.sort_by_key(|event| event.at);
-    events
 }

@@ -73,30 +73,6 @@ pub fn next(state: State) -> Term {
     }
 }
 
-/// The article of the regulation a kind may fall under. It is a pointer for counsel and decides nothing.
-pub fn article(kind: &str) -> Option<Term> {
-    match kind {
-        "impersonation" | "presentation_attack" => Some(term(
-            "《医疗保障基金使用监督管理条例》第四十条（冒名就医等骗取基金行为），须由法务核对",
-            "Regulation on the Supervision of the Use of Medical Insurance Funds, art. 40; counsel must check",
-            "",
-        )),
-        "hanging_bed"
-        | "retroactive_leave"
-        | "taken_back"
-        | "retroactive_departure"
-        | "two_beds"
-        | "two_in_bed"
-        | "insurer_mismatch" => Some(term(
-            "《医疗保障基金使用监督管理条例》第三十八条（分解住院、挂床住院等），须由法务核对",
-            "Regulation on the Supervision of the Use of Medical Insurance Funds, art. 38; counsel must check",
-            "",
-        )),
-        // Devices and chains are no matter of that regulation.
-        _ => None,
-    }
-}
-
 /// The role in a line of the trail; nobody's where somebody was refused before it was known who it is.
 pub fn role(name: &str) -> Term {
     Role::named(name).map_or(term("–", "–", ""), |role| term(role.chinese(), role.name(), ""))
@@ -113,6 +89,9 @@ pub fn act(name: &str) -> Term {
         "refused" => term("被拒绝", "was refused", ""),
         "asked to open" => term("申请启封", "asked to open", ""),
         "approved opening" => term("批准启封", "approved an opening", ""),
+        "ward" => term("查看病区", "saw a ward", ""),
+        "spot checks" => term("查看抽查", "saw spot checks", ""),
+        "ordered a spot check" => term("下达抽查", "ordered a spot check", ""),
         "overview" => term("查看总览", "saw the overview", ""),
         "exceptions" => term("查看异常", "saw exceptions", ""),
         "case" => term("查看案件", "saw a case", ""),

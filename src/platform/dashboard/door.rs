@@ -67,16 +67,15 @@ struct Entered {
 }
 
 async fn let_in(dashboard: &Arc<Dashboard>, right: &Right, request: Request) -> Result<Entered, Response> {
-    let is_by_hand = !matches!(right.path, "/rows" | "/events");
     let visitor =
-        visitor(dashboard, request.headers(), is_by_hand).await.map_err(IntoResponse::into_response)?;
+        visitor(dashboard, request.headers(), !right.is_live).await.map_err(IntoResponse::into_response)?;
     let (is_open, roles) = match right.whose {
         Whose::Anybody => (true, &[][..]),
         Whose::Of(roles) => (false, roles),
     };
     let Some(visitor) = visitor else {
         if !is_open {
-            return Err(unknown(&request));
+            return Err(unknown(right, &request));
         }
         let expected = cookie(request.headers(), FORM);
         return Ok(Entered { request: checked(right, expected, request).await?, visitor: None });
@@ -170,9 +169,9 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
         .map(|token| token.trim().to_owned())
 }
 
-fn unknown(request: &Request) -> Response {
+fn unknown(right: &Right, request: &Request) -> Response {
     let uri_asked = request.uri();
-    if is_for_programs(uri_asked) {
+    if right.is_live || is_for_programs(uri_asked) {
         let why = "请先登录或出示令牌 / sign in, or show a token: Authorization: Bearer TOKEN";
         let mut answer = Problem::because(problem::NOT_SIGNED_IN, why).into_response();
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
@@ -195,5 +194,5 @@ fn missing() -> Response {
 }
 
 fn is_for_programs(asked: &Uri) -> bool {
-    asked.path().starts_with("/api/") || matches!(asked.path(), "/rows" | "/events")
+    asked.path().starts_with("/api/")
 }

@@ -26,15 +26,17 @@ const fn label(zh: &'static str, en: &'static str) -> Term {
     Term { zh, en, mark: "" }
 }
 
-const MENU: [(&str, Term); 8] = [
+const MENU: [(&str, Term); 10] = [
     ("/", label("总览", "Overview")),
     ("/verification", label("智慧核查", "Verification")),
     ("/patrol", label("智慧巡查", "Patrol")),
     ("/screening", label("智慧筛查", "Screening")),
     ("/exceptions", label("异常", "Exceptions")),
+    ("/orders", label("抽查", "Spot checks")),
     ("/score", label("评分", "Score")),
     ("/devices", label("设备", "Devices")),
     ("/audit", label("审计", "Audit")),
+    ("/screen", label("大屏", "Big screen")),
 ];
 
 impl Frame {

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::Html;
 use serde::Deserialize;
 
+use crate::platform::checks::Wanted;
 use crate::platform::coverage::{self, Cell, Row};
 use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::page::{Device, device};
@@ -17,7 +18,7 @@ use crate::platform::dashboard::{Dashboard, Trouble, case_words};
 use crate::platform::keys::uri;
 use crate::platform::queue::{self, Filter};
 use crate::platform::sessions::Visitor;
-use crate::platform::{trail, view};
+use crate::platform::{checks, trail, view};
 
 type Answer = Result<Html<String>, Trouble>;
 
@@ -56,7 +57,7 @@ pub async fn patrol(
     let who = visitor.clone();
     let (institutions, chosen, rows) = dashboard
         .read(move |connection| {
-            let (institutions, _) = queue::choices(connection, who.scope())?;
+            let institutions = queue::institutions(connection, who.scope())?;
             // Only out of those that may be seen.
             let chosen = institutions.iter().find(|name| **name == institution).or(institutions.first());
             let chosen = chosen.cloned().unwrap_or_default();
@@ -109,12 +110,16 @@ fn shown(l: Lang, cell: Option<&Cell>) -> Shown {
 struct Checks {
     l: Lang,
     f: Frame,
+    wish: Which,
+    institutions: Vec<String>,
     rows: Vec<CheckLine>,
+    next: Option<String>,
 }
 
 struct CheckLine {
     due: String,
-    device: String,
+    place: String,
+    page: String,
     bed: String,
     name: String,
     verdict: Term,
@@ -122,30 +127,60 @@ struct CheckLine {
     received: String,
 }
 
-/// Checks on one page.
-const MOST_CHECKS: usize = 100;
+#[derive(Clone, Default, Deserialize)]
+pub struct Which {
+    #[serde(default)]
+    institution: String,
+    #[serde(default)]
+    device: String,
+    #[serde(default)]
+    after: String,
+}
 
 /// `GET /verification`: check by check.
 pub async fn checks(
     State(dashboard): State<Arc<Dashboard>>,
+    Query(wish): Query<Which>,
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Answer {
-    let (l, who) = (lang_of(&headers), visitor.clone());
-    let rows = dashboard.read(move |connection| view::ledger(connection, who.scope())).await?;
+    let (l, who, which) = (lang_of(&headers), visitor.clone(), wish.clone());
+    let (page, institutions) = dashboard
+        .read(move |connection| {
+            let named = |text: &'_ str| -> Option<String> {
+                Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+            };
+            let (institution, device) = (named(&which.institution), named(&which.device));
+            let wanted = Wanted {
+                institution: institution.as_deref(),
+                device: device.as_deref(),
+                after: &which.after,
+            };
+            let page = checks::page(connection, &wanted, who.scope())?;
+            Ok((page, queue::institutions(connection, who.scope())?))
+        })
+        .await?;
+    let next = page.next.map(|after| {
+        let (institution, device) = (uri(wish.institution.trim()), uri(wish.device.trim()));
+        format!("/verification?institution={institution}&device={device}&after={after}")
+    });
+    let rows = page.rows.into_iter().map(|row| check_line(l, row)).collect();
+    let f = Frame::new(l, &visitor, "/verification", "/verification");
+    Ok(Html(Checks { l, f, wish, institutions, rows, next }.render()?))
+}
+
+fn check_line(l: Lang, row: checks::Check) -> CheckLine {
     let at = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), moment);
-    let line = |row: view::DueRow| CheckLine {
+    CheckLine {
         due: moment(row.due),
-        device: row.device,
+        place: format!("{} · {}", row.institution, row.ward),
+        page: format!("/wards/{}", uri(&row.device)),
         bed: words::bed(l, &row.bed),
         name: row.masked_name,
         verdict: words::verdict(row.verdict.as_deref()),
         done: at(row.done),
         received: at(row.received),
-    };
-    let rows = rows.into_iter().take(MOST_CHECKS).map(line).collect();
-    let f = Frame::new(l, &visitor, "/verification", "/verification");
-    Ok(Html(Checks { l, f, rows }.render()?))
+    }
 }
 
 #[derive(Template)]

@@ -13,11 +13,17 @@ mod door;
 mod evidence;
 pub(super) mod frame;
 mod lists;
+mod order_pages;
+mod order_words;
+mod overview;
 mod page;
 pub(super) mod pages;
 mod queue_page;
 mod score_page;
+mod screen;
 mod sign_in;
+mod timeline;
+mod ward_page;
 mod watermark;
 pub(super) mod words;
 
@@ -76,8 +82,16 @@ impl Dashboard {
             .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
             .route("/welcome/{token}", get(sign_in::welcome).post(sign_in::follow))
             .route("/sign-out", post(sign_in::sign_out))
-            .route("/", get(pages::page))
-            .route("/rows", get(pages::rows))
+            .route("/", get(overview::show))
+            .route("/rows", get(overview::rows))
+            .route("/wards/{device}", get(ward_page::show))
+            .route("/wards/{device}/rows", get(ward_page::rows))
+            .route("/screen", get(screen::show))
+            .route("/screen/rows", get(screen::rows))
+            .route("/orders", get(order_pages::list).post(order_pages::place))
+            .route("/orders/{id}", get(order_pages::one))
+            .route("/orders/{id}/rows", get(order_pages::rows))
+            .route("/orders/{id}/draw.json", get(order_pages::draw))
             .route("/events", get(pages::events))
             .route("/style.css", get(pages::style))
             .route("/live.js", get(pages::script))
@@ -94,6 +108,7 @@ impl Dashboard {
             .route("/score", get(score_page::page))
             .route("/score.csv", get(score_page::table))
             .route("/exceptions", get(queue_page::show))
+            .route("/exceptions/news", get(queue_page::news))
             .route("/exceptions/{device}/{id}", get(case_page::show))
             .route("/exceptions/{device}/{id}/step", post(case_page::step))
             .route("/case/{device}/{id}", get(case::show))
@@ -129,6 +144,8 @@ pub enum Trouble {
     Table(#[from] TableError),
     #[error("the work on a page ended early")]
     Gone,
+    #[error("no random numbers: {0}")]
+    Chance(getrandom::Error),
 }
 
 impl IntoResponse for Trouble {

@@ -1,54 +1,23 @@
-//! What the page shows, prepared from the tables so that the templates only place it.
-
-use askama::Template;
+//! Beds, cases and devices as pages show them, prepared from the tables so that the templates only place it.
 
 use crate::base::clock::Wall;
 use crate::domain::liveness::Cue;
 use crate::domain::verify::Proof;
-use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::words::{self, Lang, Term};
 use crate::platform::keys::uri;
+use crate::platform::ledger::BEATS_MISSED;
 use crate::platform::view::{BedRow, DeviceRow, ExceptionRow, RoundView};
 
 /// Evidence that took longer than this from the device's clock to ours is marked as late.
 const LATE_S: i64 = 120;
-/// Exceptions that are over and still listed.
-const MOST_ENDED: usize = 10;
+/// Exceptions named in the row of one bed.
+const MOST_OF_BED: usize = 3;
 
-/// Everything read for one page.
-pub struct Facts {
-    pub now: Wall,
-    pub beds: Vec<BedRow>,
-    pub exceptions: Vec<ExceptionRow>,
-    pub devices: Vec<DeviceRow>,
-    pub rounds: Vec<RoundView>,
-}
-
-/// The whole page.
-#[derive(Template)]
-#[template(path = "page.html", config = "src/platform/dashboard/askama.toml")]
-pub struct Page {
-    pub l: Lang,
-    pub f: Frame,
-    pub board: Board,
-}
-
-/// The part that lives: fetched again on every change.
-#[derive(Template)]
-#[template(path = "rows.html", config = "src/platform/dashboard/askama.toml")]
-pub struct Rows {
-    pub l: Lang,
-    pub board: Board,
-}
-
-/// The content of a page.
-pub struct Board {
-    pub drawn: String,
-    pub tiles: Vec<Tile>,
+/// Beds one by one, with their floor and the boxes that look at them.
+pub struct Beds {
     pub has_synthetic: bool,
     pub wards: Vec<Ward>,
     pub lines: Vec<Line>,
-    pub cases: Vec<Case>,
     pub boxes: Vec<Device>,
 }
 
@@ -62,6 +31,8 @@ pub struct Tile {
 /// The floor of one device's ward.
 pub struct Ward {
     pub name: String,
+    /// The page of this ward alone.
+    pub page: String,
     pub note: String,
     pub beds: Vec<FloorBed>,
 }
@@ -94,6 +65,8 @@ pub struct Line {
     pub synthetic: bool,
     pub evidence: Option<String>,
     pub cases: Vec<(Term, Term, String)>,
+    /// Exceptions of this bed beyond those.
+    pub more_cases: usize,
     pub chain: Term,
     pub seq: i64,
     pub epoch: String,
@@ -136,84 +109,23 @@ pub struct Device {
     pub state: Term,
 }
 
-impl Board {
-    pub fn new(l: Lang, facts: &Facts) -> Board {
-        let open = facts.exceptions.iter().filter(|case| case.state != "ended");
-        let over = facts.exceptions.iter().filter(|case| case.state == "ended").take(MOST_ENDED);
-        Board {
-            drawn: words::moment(facts.now.0),
-            tiles: tiles(l, facts),
-            has_synthetic: facts.beds.iter().any(|bed| bed.synthetic),
-            wards: wards(l, facts),
-            lines: facts.beds.iter().map(|bed| line(l, bed)).collect(),
-            cases: open.chain(over).map(|row| case(l, row)).collect(),
-            boxes: facts.devices.iter().map(|row| device(l, facts.now, row)).collect(),
+impl Beds {
+    /// Of the wards whose beds, rounds and devices these are.
+    pub fn new(l: Lang, now: Wall, beds: &[BedRow], rounds: &[RoundView], devices: &[DeviceRow]) -> Beds {
+        Beds {
+            has_synthetic: beds.iter().any(|bed| bed.synthetic),
+            wards: wards(l, beds, rounds),
+            lines: beds.iter().map(|bed| line(l, bed)).collect(),
+            boxes: devices.iter().map(|row| device(l, now, row)).collect(),
         }
     }
 }
 
-fn tiles(l: Lang, facts: &Facts) -> Vec<Tile> {
-    let count = |name: &str| facts.beds.iter().filter(|bed| bed.verdict.as_deref() == Some(name)).count();
-    let due: i64 = facts.rounds.iter().map(|round| round.open + round.settled + round.not_done).sum();
-    let settled: i64 = facts.rounds.iter().map(|round| round.settled).sum();
-    let waiting: i64 = facts.rounds.iter().map(|round| round.open).sum();
-    let open = facts.exceptions.iter().filter(|case| case.state != "ended").count();
-    let confirmed = facts.exceptions.iter().filter(|case| case.state == "confirmed").count();
-    let admitted = facts.devices.iter().filter(|device| device.revoked.is_none());
-    let silent =
-        facts.exceptions.iter().filter(|case| case.state != "ended" && case.kind == "silence").count();
-    let latest = facts.devices.iter().filter_map(|device| device.last_contact).max();
-    let latest = latest.map_or_else(
-        || l.t("尚无联络", "no contact yet").to_owned(),
-        |at| format!("{} {}", l.t("最近联络", "last contact"), words::moment(at)),
-    );
-    let label = |zh, en| Term { zh, en, mark: "" };
-    let tile = |label, value: String, note: String, mark| Tile { label, value, note, mark };
-    let (verified, missed) = (count("Verified"), count("NotDone"));
-    vec![
-        tile(
-            label("本轮应查", "Due this round"),
-            format!("{settled}/{due}"),
-            format!(
-                "{} {waiting} · {} {}",
-                l.t("待查", "waiting"),
-                l.t("在册", "on the roster"),
-                facts.beds.len()
-            ),
-            "plain",
-        ),
-        tile(
-            label("已核实", "Verified"),
-            verified.to_string(),
-            format!("{} {}", l.t("床位共", "of beds"), facts.beds.len()),
-            "verified",
-        ),
-        tile(
-            label("待处理异常", "Open exceptions"),
-            open.to_string(),
-            format!("{} {confirmed}", l.t("其中已复现", "confirmed")),
-            if open > 0 { "absent" } else { "plain" },
-        ),
-        tile(
-            label("未执行", "Not done"),
-            missed.to_string(),
-            l.t("到期无证据", "due without proof").to_owned(),
-            if missed > 0 { "notdone" } else { "plain" },
-        ),
-        tile(
-            label("设备", "Devices"),
-            format!("{}/{}", admitted.clone().count().saturating_sub(silent), admitted.count()),
-            latest,
-            if silent > 0 { "notdone" } else { "plain" },
-        ),
-    ]
-}
-
-fn wards(l: Lang, facts: &Facts) -> Vec<Ward> {
+fn wards(l: Lang, beds: &[BedRow], rounds: &[RoundView]) -> Vec<Ward> {
     let mut wards = Vec::new();
-    for beds in facts.beds.chunk_by(|one, other| one.device == other.device) {
+    for beds in beds.chunk_by(|one, other| one.device == other.device) {
         let first = &beds[0];
-        let round = facts.rounds.iter().find(|round| round.device == first.device);
+        let round = rounds.iter().find(|round| round.device == first.device);
         let note = round.map_or_else(
             || l.t("尚未开始巡查", "no round yet").to_owned(),
             |round| {
@@ -234,6 +146,7 @@ fn wards(l: Lang, facts: &Facts) -> Vec<Ward> {
         };
         wards.push(Ward {
             name: format!("{} · {}", first.institution, first.ward),
+            page: format!("/wards/{}", uri(&first.device)),
             note,
             beds: beds.iter().map(floor).collect(),
         });
@@ -261,6 +174,7 @@ fn line(l: Lang, bed: &BedRow) -> Line {
     let cases = bed
         .exceptions
         .iter()
+        .take(MOST_OF_BED)
         .map(|case| (words::kind(&case.kind), words::state(&case.state), words::rounds(l, case.rounds)))
         .collect();
     Line {
@@ -281,6 +195,7 @@ fn line(l: Lang, bed: &BedRow) -> Line {
         synthetic: bed.synthetic,
         evidence: bed.evidence.clone(),
         cases,
+        more_cases: bed.exceptions.len().saturating_sub(MOST_OF_BED),
         chain: words::chain(bed.chain.state),
         seq: bed.chain.seq,
         epoch: bed.chain.epoch.as_deref().unwrap_or("").chars().take(8).collect(),
@@ -308,7 +223,7 @@ fn bar(similarity: f32, threshold: f32) -> Bar {
     }
 }
 
-fn case(l: Lang, row: &ExceptionRow) -> Case {
+pub fn case(l: Lang, row: &ExceptionRow) -> Case {
     let who = row.masked_name.as_deref().map_or_else(String::new, |name| format!(" · {name}"));
     Case {
         anchor: format!("case-{}-{}", row.device, row.id),
@@ -330,6 +245,9 @@ pub fn device(l: Lang, now: Wall, row: &DeviceRow) -> Device {
     let state = match (&row.revoked, row.last_contact) {
         (Some(_), _) => Term { zh: "已停用", en: "Revoked", mark: "bad" },
         (None, None) => Term { zh: "未联络", en: "Never seen", mark: "none" },
+        (None, Some(at)) if now.since(Wall(at)) > BEATS_MISSED => {
+            Term { zh: "失联", en: "Silent", mark: "bad" }
+        }
         (None, Some(_)) if now.0 > row.next_round_by => Term { zh: "逾期", en: "Overdue", mark: "bad" },
         (None, Some(_)) => Term { zh: "正常", en: "Present", mark: "ok" },
     };

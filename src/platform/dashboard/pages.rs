@@ -1,41 +1,23 @@
-//! The routes people use: the page, its live part, its events, its three fixed files.
+//! What all pages share: the language, the events that say that something changed, the fixed files.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use askama::Template;
-use axum::extract::{Extension, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{Stream, StreamExt};
 
-use crate::domain::role::Role;
-use crate::platform::dashboard::frame::Frame;
-use crate::platform::dashboard::page::{Board, Facts, Page, Rows};
+use crate::platform::dashboard::Dashboard;
 use crate::platform::dashboard::words::Lang;
-use crate::platform::dashboard::{Dashboard, Trouble};
-use crate::platform::sessions::Visitor;
-use crate::platform::view;
 
 #[derive(Deserialize)]
 pub struct Wish {
     lang: Option<String>,
-}
-
-/// `GET /`.
-pub async fn page(
-    State(dashboard): State<Arc<Dashboard>>,
-    Extension(visitor): Extension<Visitor>,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
-    let l = lang_of(&headers);
-    let board = Board::new(l, &facts(&dashboard, &visitor).await?);
-    let f = Frame::new(l, &visitor, "/", "/");
-    Ok(Html(Page { l, f, board }.render()?).into_response())
 }
 
 /// Every page in the language that `?lang=en` or `?lang=zh` wishes, which is remembered.
@@ -57,17 +39,6 @@ pub async fn speak(Query(wish): Query<Wish>, mut request: Request, next: Next) -
     answer
 }
 
-/// `GET /rows`: the live part alone.
-pub async fn rows(
-    State(dashboard): State<Arc<Dashboard>>,
-    Extension(visitor): Extension<Visitor>,
-    headers: HeaderMap,
-) -> Result<Html<String>, Trouble> {
-    let l = lang_of(&headers);
-    let board = Board::new(l, &facts(&dashboard, &visitor).await?);
-    Ok(Html(Rows { l, board }.render()?))
-}
-
 /// `GET /events`: one `change` for every change, and one at once.
 pub async fn events(
     State(dashboard): State<Arc<Dashboard>>,
@@ -87,25 +58,6 @@ pub async fn script() -> impl IntoResponse {
 
 pub async fn icon() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "image/svg+xml")], include_str!("templates/icon.svg"))
-}
-
-async fn facts(dashboard: &Dashboard, visitor: &Visitor) -> Result<Facts, Trouble> {
-    let now = dashboard.clock.now().wall;
-    let visitor = visitor.clone();
-    dashboard
-        .read(move |connection| {
-            let scope = visitor.scope();
-            // Who looks after accounts and devices sees no patient.
-            let sees_people = visitor.role != Role::Administrator;
-            Ok(Facts {
-                now,
-                beds: if sees_people { view::beds(connection, scope, now)? } else { Vec::new() },
-                exceptions: if sees_people { view::exceptions(connection, scope, now)? } else { Vec::new() },
-                devices: view::devices(connection, scope)?,
-                rounds: view::rounds(connection, scope)?,
-            })
-        })
-        .await
 }
 
 fn lang_named(name: &str) -> Option<Lang> {

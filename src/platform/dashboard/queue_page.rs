@@ -6,6 +6,7 @@ use askama::Template;
 use axum::extract::{Extension, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
+use serde::Deserialize;
 
 use crate::domain::handling;
 use crate::platform::dashboard::frame::Frame;
@@ -27,6 +28,20 @@ struct Page {
     states: Vec<(&'static str, Term)>,
     rows: Vec<Line>,
     next: Option<String>,
+    /// Where the line about newer ones is fetched from, on the first page.
+    live: Option<String>,
+    /// Of that line.
+    here: String,
+    count: i64,
+}
+
+/// The line that says how many are newer.
+#[derive(Template)]
+#[template(path = "news.html", config = "src/platform/dashboard/askama.toml")]
+struct News {
+    l: Lang,
+    here: String,
+    count: i64,
 }
 
 struct Line {
@@ -65,24 +80,57 @@ pub async fn show(
         kinds,
         states: handling::State::ALL.map(|state| (state.name(), case_words::state(state))).to_vec(),
         rows: page.rows.iter().map(|queued| line(l, queued, now.0)).collect(),
-        next: page.next.map(|after| next(&filter, &after)),
+        live: filter.after.is_empty().then(|| {
+            let since = page.first.unwrap_or_else(|| NOTHING.to_owned());
+            format!("{}since={}", path("/exceptions/news", &filter), uri(&since))
+        }),
+        next: page.next.map(|after| format!("{}after={}", path("/exceptions", &filter), uri(&after))),
+        here: path("/exceptions", &filter),
+        count: 0,
         filter,
     };
     Ok(Html(page.render()?))
 }
 
-fn next(filter: &Filter, after: &str) -> String {
-    let Filter { kind, institution, state, overdue, text, after: _ } = filter;
+/// Where an empty page began: whatever comes is newer.
+const NOTHING: &str = "0.0";
+
+#[derive(Deserialize)]
+pub struct Since {
+    since: String,
+}
+
+/// `GET /exceptions/news`: how many of what a page shows came after it was drawn. The rows stay where they are until
+/// somebody asks for the new ones: nothing moves under the hand of who is reading.
+pub async fn news(
+    State(dashboard): State<Arc<Dashboard>>,
+    Query(filter): Query<Filter>,
+    Query(Since { since }): Query<Since>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+) -> Result<Html<String>, Trouble> {
+    let (l, now) = (lang_of(&headers), dashboard.clock.now().wall);
+    let wanted = filter.clone();
+    let count = dashboard
+        .read(move |connection| queue::newer(connection, &wanted, visitor.scope(), &since, now))
+        .await?;
+    Ok(Html(News { l, here: path("/exceptions", &filter), count }.render()?))
+}
+
+/// A page with the same filter, open for one more parameter.
+fn path(page: &str, filter: &Filter) -> String {
+    let Filter { kind, institution, device, state, overdue, text, after: _ } = filter;
     let pairs = [
         ("kind", kind),
         ("institution", institution),
+        ("device", device),
         ("state", state),
         ("overdue", overdue),
         ("text", text),
     ];
     let said = pairs.iter().filter(|(_, value)| !value.is_empty());
     let said: String = said.map(|(name, value)| format!("{name}={}&", uri(value))).collect();
-    format!("/exceptions?{said}after={}", uri(after))
+    format!("{page}?{said}")
 }
 
 fn line(l: Lang, queued: &Queued, now: i64) -> Line {

@@ -1,6 +1,7 @@
 //! The words of the page, Chinese first: terms, claims a supervisor can act on, times and numbers.
 
 use crate::base::clock::Wall;
+use crate::domain::facts::Excuse;
 use crate::domain::liveness::Cue;
 use crate::platform::dashboard::contradictions;
 use crate::platform::view::ExceptionRow;
@@ -102,6 +103,16 @@ pub fn cue(cue: Cue) -> Term {
         Cue::NoBlink => "eyes open, never blinks",
     };
     term(cue.chinese(), en, "")
+}
+
+/// Why an empty bed accuses nobody.
+pub fn excuse(excuse: Excuse) -> Term {
+    match excuse {
+        Excuse::Leave => term("请假", "on leave", ""),
+        Excuse::Examination => term("外出检查", "at an examination", ""),
+        Excuse::Surgery => term("手术", "in surgery", ""),
+        Excuse::Isolation => term("隔离", "isolated", ""),
+    }
 }
 
 pub fn kind(name: &str) -> Term {

@@ -126,6 +126,19 @@ CREATE TABLE roster (
     templates   INTEGER NOT NULL,
     PRIMARY KEY (device, bed)
 ) STRICT;
+-- Since when a stay is on a bed of the roster, and until when: what the platform knows of admission, transfer and
+-- discharge. `said` is the roster's own time, on the device's clock.
+CREATE TABLE lying (
+    device      TEXT    NOT NULL REFERENCES device,
+    stay        TEXT    NOT NULL,
+    bed         TEXT    NOT NULL,
+    since_ms    INTEGER NOT NULL,       -- received
+    since_said_ms INTEGER NOT NULL,
+    gone_ms     INTEGER,
+    gone_said_ms INTEGER
+) STRICT;
+CREATE INDEX lying_stay ON lying (device, stay);
+CREATE UNIQUE INDEX lying_now ON lying (device, bed, stay) WHERE gone_ms IS NULL;
 -- The ledger: `state` is open, settled or not_done.
 CREATE TABLE due (
     device      TEXT    NOT NULL REFERENCES device,
@@ -241,6 +254,30 @@ CREATE INDEX exception_last ON exception (last_ms);
 CREATE INDEX exception_kind ON exception (kind, last_ms);
 CREATE INDEX exception_handling ON exception (handling, last_ms);
 CREATE INDEX exception_bed ON exception (device, bed, stay);
+-- What the board of a ward lists: few, however many there ever were.
+CREATE INDEX exception_seen ON exception (device, last_ms) WHERE state <> 'ended';
+-- When the next step of an open case is due; before the first one the time runs from the exception itself.
+CREATE INDEX exception_due ON exception (version = 0, iif(version = 0, first_ms, due_ms), device)
+    WHERE handling <> 'closed';
+-- Cases by device and state, kept by the triggers below it: no page counts a hundred thousand rows.
+CREATE TABLE case_count (
+    device   TEXT    NOT NULL REFERENCES device,
+    handling TEXT    NOT NULL,
+    seen     INTEGER NOT NULL,          -- 1: still seen in the ward
+    cases    INTEGER NOT NULL,
+    PRIMARY KEY (device, handling, seen)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER exception_counted AFTER INSERT ON exception BEGIN
+    INSERT INTO case_count VALUES (NEW.device, NEW.handling, NEW.state <> 'ended', 1)
+    ON CONFLICT DO UPDATE SET cases = cases + 1;
+END;
+CREATE TRIGGER exception_moved AFTER UPDATE OF state, handling ON exception
+WHEN OLD.handling <> NEW.handling OR (OLD.state = 'ended') <> (NEW.state = 'ended') BEGIN
+    UPDATE case_count SET cases = cases - 1
+    WHERE device = OLD.device AND handling = OLD.handling AND seen = (OLD.state <> 'ended');
+    INSERT INTO case_count VALUES (NEW.device, NEW.handling, NEW.state <> 'ended', 1)
+    ON CONFLICT DO UPDATE SET cases = cases + 1;
+END;
 -- Every step of a case; the key is what makes the second of two decisions fail.
 CREATE TABLE case_step (
     device      TEXT    NOT NULL,
@@ -271,6 +308,22 @@ CREATE TABLE drawn (
     plan   TEXT    NOT NULL,
     PRIMARY KEY (device, epoch, round)
 ) STRICT;
+-- Spot checks as people order them, over one ward or, drawn by lot, over a hospital.
+CREATE TABLE spot_order (
+    id          TEXT    PRIMARY KEY,
+    person      TEXT    REFERENCES person, -- NULL: on the command line
+    kind        TEXT    NOT NULL CHECK (kind IN ('beds', 'ward', 'sample')),
+    institution TEXT    NOT NULL,
+    issued_ms   INTEGER NOT NULL,
+    until_ms    INTEGER NOT NULL,
+    evidence    INTEGER NOT NULL,
+    draw        INTEGER UNIQUE,         -- of a sample: its number, from 0 on
+    wanted      INTEGER,                -- beds to draw
+    bound_by    TEXT,                   -- the Commitment that was public when it was drawn, as JSON
+    among       TEXT                    -- the beds it was drawn from, as JSON
+) STRICT;
+CREATE INDEX spot_order_issued ON spot_order (issued_ms);
+-- What of it a device must do.
 CREATE TABLE spot_check (
     id          TEXT    PRIMARY KEY,
     device      TEXT    NOT NULL REFERENCES device,
@@ -280,8 +333,13 @@ CREATE TABLE spot_check (
     until_ms    INTEGER NOT NULL,
     evidence    INTEGER NOT NULL,       -- pictures are wanted
     answered_ms INTEGER,
-    missed      INTEGER NOT NULL
+    missed      INTEGER NOT NULL,
+    spot_order  TEXT    REFERENCES spot_order,
+    epoch       TEXT,                   -- the round that answered
+    round       INTEGER
 ) STRICT;
+CREATE INDEX spot_check_order ON spot_check (spot_order);
+CREATE INDEX spot_check_device ON spot_check (device, issued_ms);
 -- Who has an account, and each request to open evidence; `token` is of the one look at it.
 CREATE TABLE person (
     name       TEXT    PRIMARY KEY,

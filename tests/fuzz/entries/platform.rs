@@ -13,7 +13,7 @@ use bedcheck::platform::db::Database;
 use bedcheck::platform::devices::{Admission, Registered, named_in};
 use bedcheck::platform::keys::{self, Keys};
 use bedcheck::platform::tokens::{self, Purpose};
-use bedcheck::platform::{accept, ledger, log, view};
+use bedcheck::platform::{accept, checks, ledger, log, queue, view};
 use bedcheck::wire::batch::{Batch, Fate, Item};
 use bedcheck::wire::dsse::Envelope;
 use bedcheck::wire::enrol::{DeviceRequest, REQUEST_TYPE};
@@ -67,10 +67,10 @@ pub fn reports(data: &[u8]) {
         assert!(again.results.iter().all(|result| result.fate == Fate::Duplicate), "a repeat did harm");
         ledger::sweep(tx, NOW.plus(HOUR * 24), NOW, HOUR)?;
         view::beds(tx, None, NOW)?;
-        view::exceptions(tx, None, NOW)?;
+        queue::page(tx, &queue::Filter::default(), None, NOW)?;
         view::devices(tx, None)?;
-        view::ledger(tx, None)?;
-        view::rounds(tx, None)?;
+        checks::page(tx, &checks::Wanted::default(), None)?;
+        view::rounds(tx, None, None)?;
         // Rolled back: every input meets the same platform.
         Err::<(), _>(rusqlite::Error::StatementChangedRows(0))
     });
