@@ -157,8 +157,7 @@ impl Decide {
     async fn believe(&mut self, now: Now, belief: Belief) -> Result<(), DecideError> {
         let Belief { roster, gallery } = belief;
         self.gallery = gallery;
-        let known = Known { roster: Arc::new(roster.clone()), gallery: self.gallery.clone() };
-        self.front.known.send_replace(known);
+        self.front.known.send_replace(Known::of(&roster, &self.gallery));
         self.stays = roster.stays().map(|stay| (stay.bed.clone(), stay.id.clone())).collect();
         let report = ward::report(&self.ward, &roster);
         let commit = Commit { at: now, report, crop: None, remember: Vec::new() };

@@ -42,6 +42,12 @@ pub struct Known {
     pub gallery: Arc<Gallery>,
 }
 
+impl Known {
+    pub fn of(roster: &Roster, gallery: &Arc<Gallery>) -> Known {
+        Known { roster: Arc::new(roster.clone()), gallery: gallery.clone() }
+    }
+}
+
 /// A touch on the screen of that number, and where the next screen goes; any number where there is none.
 pub struct Letter {
     pub screen: Option<u64>,

@@ -63,7 +63,7 @@ use crate::capture::{Camera, CameraError, Filming, film};
 use crate::domain::operating::{AtSite, at_site};
 use crate::domain::policy::{FaceRule, Policy};
 use crate::domain::roster::Roster;
-use crate::domain::{Domain, Finding, Input};
+use crate::domain::{Domain, Finding, Input, Memory};
 use crate::hospital::roster_file::{self, RosterFile};
 use crate::hospital::watched::Watched;
 use crate::store::keys;
@@ -105,31 +105,26 @@ pub async fn run(
     let thread = ward_thread(ward, &settings, faces, roster_file.as_ref(), &clock)?;
     let roster = thread.belief().roster;
     let (journal, platform) = open_journal(&settings, &eyes, &policy, roster_file.as_ref())?;
-    let memories = journal.memories()?;
-    let keeper = Keeper::start(journal).context("cannot start the journal's thread")?;
+    let (memories, keeper) = start_keeper(journal)?;
 
     let slots = start_cameras(&settings, &clock, &stopping)?;
     let worker = worker(&settings, eyes, &policy, slots.clone(), clock.clone())?;
-    let kept = worker.kept.clone();
+    let (ordered, orders) = mpsc::channel(ORDERS);
+    start_strain(worker.kept.clone(), ordered.clone(), &health, &stopping);
     let (vision, looks, answers) = start_vision(worker, &stopping)?;
 
     let (beliefs, mut ports) = ward_ports::start(thread, &settings, &stopping).await?;
     let written = Arc::new(Notify::new());
     start_renewal(&settings, &platform, &clock, &stopping);
-    let known = Known { roster: Arc::new(roster.clone()), gallery: gallery.clone() };
-    let site_of =
-        Site { settings: &settings, policy: &policy, slots: &slots, clock: &clock, health: &health };
-    let front = kiosk_desk::open(&site_of, known, &stopping, &mut ports).await?;
-    let (ordered, orders) = mpsc::channel(ORDERS);
-    let strain = strain::feel(Board::here(), kept, health.clone(), ordered.clone(), stopping.clone());
-    supervise::task("strain", strain);
+    let place = Site { settings: &settings, policy: &policy, slots: &slots, clock: &clock, health: &health };
+    let front = kiosk_desk::open(&place, Known::of(&roster, &gallery), &stopping, &mut ports).await?;
     start_delivery(keeper.clone(), platform, &written, ordered, &clock, &health, &stopping);
 
     let now = clock.now();
-    let hello = hello(&settings, &roster, now);
-    keeper.ask(move |journal| journal.commit(hello)).await??;
+    let said = hello(&settings, &roster, now);
+    let unsent = keeper.ask(move |journal| journal.commit(said).and_then(|_| journal.pending())).await??;
     written.notify_one();
-    health.beat(keeper.ask(|journal| journal.pending()).await??.rows, gallery.people());
+    health.beat(unsent.rows, gallery.people());
     let mut decide = Decide {
         domain: Domain::new(policy, settings.views(), drawn_seed()?, now).walking(settings.walks()),
         keeper,
@@ -191,6 +186,18 @@ fn start_renewal(
     let (state, ward) = (settings.state.clone(), settings.ward.clone());
     let renew = Renew { state, platform: platform.clone(), ward, clock: clock.clone() };
     supervise::task("certificate", renew.run(stopping.clone()));
+}
+
+/// What a former life remembered, and the journal in its thread.
+fn start_keeper(journal: Journal) -> anyhow::Result<(Vec<Memory>, Keeper)> {
+    let memories = journal.memories()?;
+    Ok((memories, Keeper::start(journal).context("cannot start the journal's thread")?))
+}
+
+/// What the device feels, for the task that decides.
+fn start_strain(kept: Kept, told: mpsc::Sender<Input>, health: &Health, stopping: &Stopping) {
+    let feel = strain::feel(Board::here(), kept, health.clone(), told, stopping.clone());
+    supervise::task("strain", feel);
 }
 
 /// Delivery to the platform; what it orders goes into `orders`.
