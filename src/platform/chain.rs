@@ -256,4 +256,45 @@ mod tests {
         assert_eq!(place(&unknown, 1, "l0", "l1"), Place::Ahead);
         assert_eq!(place(&unknown, 5, "l4", "l5"), Place::Ahead);
     }
+
+    #[test]
+    fn an_event_that_is_said_again_in_another_chain_is_not_applied_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = crate::platform::db::Database::open(&folder.path().join("p.db")).unwrap();
+        let device = DeviceId::new("d").unwrap();
+        let chance = crate::wire::event::Chance { id: uuid::Uuid::from_u128(7), salt: [0; 16] };
+        let beat = crate::wire::event::Report::Beat(crate::wire::event::Beat::default());
+        let event = Event::new(&device, Wall(1), chance, beat);
+        let said = |epoch: &str| Believed {
+            checked: Checked {
+                statement: crate::wire::statement::Statement {
+                    v: 1,
+                    device: device.clone(),
+                    epoch: epoch.into(),
+                    seq: 1,
+                    prev: NO_LINK.into(),
+                    body_sha256: String::new(),
+                    evidence_sha256: Vec::new(),
+                    t_wall: Wall(1),
+                    t_boot: 1,
+                    boot_id: "b".into(),
+                    anchor: String::new(),
+                    digests: Default::default(),
+                },
+                link: format!("l-{epoch}"),
+            },
+            cover: Cover::Whole,
+            envelope: String::new(),
+            body: String::new(),
+            evidence: None,
+            event: Some(event.clone()),
+        };
+        db.write(|tx| {
+            crate::platform::devices::enter(tx, &device)?;
+            assert!(append(tx, &device, &said("one"), Wall(2))?);
+            assert!(!append(tx, &device, &said("two"), Wall(3))?);
+            Ok(())
+        })
+        .unwrap();
+    }
 }
