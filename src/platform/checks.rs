@@ -4,6 +4,8 @@
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
+use crate::platform::cursor;
+
 /// Rows of one page.
 pub const PAGE: usize = 50;
 /// Wards of a hospital whose newest checks are merged; more are paged ward by ward.
@@ -59,7 +61,7 @@ fn select(which: &str) -> String {
 /// Reads a page of what `scope`, an institution or all, may see.
 pub fn page(connection: &Connection, wanted: &Wanted<'_>, scope: Option<&str>) -> rusqlite::Result<Page> {
     // A cursor that nobody gave out begins at the beginning.
-    let after = cursor(wanted.after).unwrap_or((i64::MAX, i64::MAX));
+    let after = cursor::time_and_row(wanted.after).unwrap_or((i64::MAX, i64::MAX));
     let mut rows = match (scope, wanted.institution, wanted.device) {
         (None, None, None) => everywhere(connection, after)?,
         (_, institution, device) => {
@@ -75,11 +77,6 @@ pub fn page(connection: &Connection, wanted: &Wanted<'_>, scope: Option<&str>) -
     rows.truncate(PAGE);
     let next = rows.last().filter(|_| has_more).map(|last| format!("{}.{}", last.due, last.row));
     Ok(Page { rows, next })
-}
-
-fn cursor(text: &str) -> Option<(i64, i64)> {
-    let (due, row) = text.split_once('.')?;
-    Some((due.parse().ok()?, row.parse().ok()?))
 }
 
 fn everywhere(connection: &Connection, (due, row): (i64, i64)) -> rusqlite::Result<Vec<Check>> {

@@ -42,6 +42,12 @@ pub fn cut<T, K: Serialize>(list: &str, mut rows: Vec<(T, K)>, most: usize) -> P
     Page { rows: rows.into_iter().map(|(row, _)| row).collect(), next }
 }
 
+/// Where a page of the dashboard ended: the time in milliseconds and the row's number, as `1790000000000.17`.
+pub fn time_and_row(text: &str) -> Option<(i64, i64)> {
+    let (time, row) = text.split_once('.')?;
+    Some((time.parse().ok()?, row.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row};
 
 use crate::base::clock::Wall;
 use crate::domain::handling::State;
-use crate::platform::handling;
 use crate::platform::view::{self, ExceptionRow};
+use crate::platform::{cursor, handling};
 
 /// Rows of one page.
 pub const PAGE: usize = 50;
@@ -148,16 +148,11 @@ impl Wanted {
             }
         }
         // A cursor that nobody gave out begins at the beginning.
-        if let Some((last, rowid)) = cursor(&filter.after) {
+        if let Some((last, rowid)) = cursor::time_and_row(&filter.after) {
             self.add("(e.last_ms, e.rowid) < (?, ?)", last);
             self.values.push(Box::new(rowid));
         }
     }
-}
-
-fn cursor(text: &str) -> Option<(i64, i64)> {
-    let (last, rowid) = text.split_once('.')?;
-    Some((last.parse().ok()?, rowid.parse().ok()?))
 }
 
 fn queued(row: &Row<'_>, now: Wall) -> rusqlite::Result<Queued> {
@@ -204,7 +199,7 @@ pub fn newer(
     since: &str,
     now: Wall,
 ) -> rusqlite::Result<i64> {
-    let Some((last, rowid)) = cursor(since) else { return Ok(0) };
+    let Some((last, rowid)) = cursor::time_and_row(since) else { return Ok(0) };
     let mut wanted = Wanted::default();
     if let Some(scope) = scope {
         wanted.add("d.institution = ?", scope.to_owned());

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::agent::cmd::eval::{default_threads, over_files, table};
+use crate::agent::board::cores;
+use crate::agent::cmd::eval::{over_files, table};
 use crate::agent::cmd::{Pack, say_json};
 use crate::agent::evaluate::Rate;
 use crate::agent::evaluate::cohort::{after_calibration, three_shots};
@@ -22,7 +23,7 @@ pub struct Faces {
     #[arg(long, value_name = "FILE")]
     cohort: Option<PathBuf>,
     /// Pictures worked on at once.
-    #[arg(long, default_value_t = default_threads())]
+    #[arg(long, default_value_t = cores())]
     threads: usize,
     /// Write the DET curve as an SVG.
     #[arg(long, value_name = "FILE.svg")]

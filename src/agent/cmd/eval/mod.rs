@@ -36,10 +36,6 @@ impl Eval {
     }
 }
 
-fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// Does `work` for every file, each thread with eyes of its own, and shows how far it is. Answers in the files' order.
 fn over_files<T: Send>(
     pack: &Pack,

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::agent::cmd::eval::{default_threads, over_files, table};
+use crate::agent::board::cores;
+use crate::agent::cmd::eval::{over_files, table};
 use crate::agent::cmd::{Pack, say_json};
 use crate::agent::evaluate::det::{self, Curve};
 use crate::agent::evaluate::pad::{self, Presentation, figures, read_labels};
@@ -19,7 +20,7 @@ pub struct Pad {
     #[arg(long)]
     threshold: Option<f32>,
     /// Pictures worked on at once.
-    #[arg(long, default_value_t = default_threads())]
+    #[arg(long, default_value_t = cores())]
     threads: usize,
     /// Write the DET curve as an SVG.
     #[arg(long, value_name = "FILE.svg")]
