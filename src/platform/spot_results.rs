@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What one ward had to do, and what it did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Part {
     pub device: String,
     pub ward: String,
@@ -17,7 +18,7 @@ pub struct Part {
 }
 
 /// One bed of the round that answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Found {
     pub bed: String,
     pub masked_name: Option<String>,

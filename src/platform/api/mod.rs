@@ -10,6 +10,8 @@ mod exports;
 mod fhir;
 mod lists;
 mod national;
+mod once;
+mod orders;
 pub mod problem;
 mod scores;
 
@@ -41,7 +43,10 @@ fn described() -> OpenApiRouter<Arc<Dashboard>> {
         .routes(routes!(lists::exceptions))
         .routes(routes!(cases::show))
         .routes(routes!(cases::step))
+        .routes(routes!(cases::file))
         .routes(routes!(cases::evidence))
+        .routes(routes!(orders::list, orders::place))
+        .routes(routes!(orders::show))
         .routes(routes!(exports::exceptions))
         .routes(routes!(exports::score))
         .routes(routes!(fhir::issues))

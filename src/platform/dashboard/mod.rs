@@ -5,7 +5,7 @@
 //! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`). Who asks and what they may
 //! do is settled in `door`.
 
-mod case;
+pub mod case;
 mod case_page;
 pub(super) mod case_words;
 mod contradictions;
@@ -57,7 +57,7 @@ const MOST_FORM: usize = 16 * 1024;
 pub struct Dashboard {
     pub(super) db: Database,
     pub(super) clock: Clock,
-    keys: Arc<Keys>,
+    pub keys: Arc<Keys>,
     changed: watch::Receiver<u64>,
     /// Enrolments refused since the start.
     pub(super) refused: Arc<AtomicU64>,

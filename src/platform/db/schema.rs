@@ -2,7 +2,7 @@
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 9, tables: TABLES, page_bytes: 4096 };
+pub const SCHEMA: Schema = Schema { version: 10, tables: TABLES, page_bytes: 4096 };
 
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
@@ -31,6 +31,7 @@ CREATE TABLE device (
     stored_faces   INTEGER,
     unsent         INTEGER,
     cameras        TEXT,
+    eased          TEXT,                -- fewer beds are watched at once, as it last said; NULL where not
     bundle         TEXT                 -- what it said of its signed updates when it was last not behind
 ) STRICT;
 -- Every certificate issued by us. `ended_ms`: since when it is not accepted, long before it expires.
