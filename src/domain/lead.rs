@@ -65,7 +65,8 @@ const fn reason(name: &'static str, zh: &'static str, en: &'static str) -> Reaso
     Reason { name, zh, en, takes_text: false }
 }
 
-const OTHER: Reason = Reason { name: "other", zh: "其他（须写明）", en: "other, said in words", takes_text: true };
+const OTHER: Reason =
+    Reason { name: "other", zh: "其他（须写明）", en: "other, said in words", takes_text: true };
 
 const CONFIRMED: &[Reason] = &[
     reason("admitted", "当事机构或人员承认", "admitted by those concerned"),
@@ -126,10 +127,8 @@ pub fn after(
     reason: Option<&str>,
     text: &str,
 ) -> Result<State, NotAllowed> {
-    let (_, _, then) = STEPS
-        .iter()
-        .find(|(of, from, _)| *of == step && from.contains(&state))
-        .ok_or(NotAllowed::State)?;
+    let (_, _, then) =
+        STEPS.iter().find(|(of, from, _)| *of == step && from.contains(&state)).ok_or(NotAllowed::State)?;
     if !BUREAU.contains(&role) {
         return Err(NotAllowed::Role);
     }
@@ -242,7 +241,9 @@ impl Step {
         match self {
             Step::Confirm => CONFIRMED,
             Step::Refute => REFUTED,
-            Step::Coordinate | Step::Assign | Step::Inform | Step::Act | Step::SpotCheck | Step::Reopen => &[],
+            Step::Coordinate | Step::Assign | Step::Inform | Step::Act | Step::SpotCheck | Step::Reopen => {
+                &[]
+            }
         }
     }
 }

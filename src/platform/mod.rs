@@ -54,6 +54,8 @@ pub mod queue;
 pub mod renewal;
 pub mod rights;
 pub mod score;
+#[cfg(feature = "screening")]
+pub mod screening;
 pub mod serve;
 pub mod sessions;
 pub mod spot_checks;

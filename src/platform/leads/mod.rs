@@ -163,8 +163,7 @@ pub fn list(
     }
     values.push(Box::new(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1)));
     let wanted = if clauses.is_empty() { "1 = 1".to_owned() } else { clauses.join(" AND ") };
-    let sql =
-        format!("SELECT {COLUMNS} FROM lead WHERE {wanted} ORDER BY priority DESC, id DESC LIMIT ?");
+    let sql = format!("SELECT {COLUMNS} FROM lead WHERE {wanted} ORDER BY priority DESC, id DESC LIMIT ?");
     let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
     let rows = connection
         .prepare_cached(&sql)?

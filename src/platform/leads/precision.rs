@@ -164,7 +164,10 @@ mod tests {
     #[test]
     fn the_suggestion_spares_refuted_leads_and_loses_few_confirmed_ones() {
         let decisions: Vec<_> = (0..40)
-            .map(|at| Decided { confirmed: at % 2 == 0, measure: Some(if at % 2 == 0 { 15.0 } else { 12.0 }) })
+            .map(|at| Decided {
+                confirmed: at % 2 == 0,
+                measure: Some(if at % 2 == 0 { 15.0 } else { 12.0 }),
+            })
             .collect();
         let best = suggestion("admissions".to_owned(), true, &decisions).unwrap();
         assert_eq!((best.value, best.spared, best.lost), (15.0, 20, 0));

@@ -106,7 +106,15 @@ pub fn record_run(tx: &Transaction<'_>, run: &RunSaid) -> rusqlite::Result<()> {
     tx.execute(
         "INSERT INTO screening_run (id, started_ms, ended_ms, since_day, found, fresh, rules)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![run.id, run.started.0, run.ended.0, run.since_day, run.found, run.fresh, run.rules.to_string()],
+        params![
+            run.id,
+            run.started.0,
+            run.ended.0,
+            run.since_day,
+            run.found,
+            run.fresh,
+            run.rules.to_string()
+        ],
     )?;
     Ok(())
 }

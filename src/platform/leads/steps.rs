@@ -94,7 +94,9 @@ pub fn take_in(
     now: Wall,
 ) -> rusqlite::Result<Result<State, NotTaken>> {
     let found: Option<(String, i64)> = tx
-        .query_row("SELECT state, version FROM lead WHERE id = ?1", [id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT state, version FROM lead WHERE id = ?1", [id], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let Some((state, version)) = found else { return Ok(Err(NotTaken::Unknown)) };
     let Some(state) = State::named(&state) else { return Ok(Err(NotTaken::Unknown)) };
@@ -115,11 +117,10 @@ pub fn take_in(
 
 fn has_account(tx: &Transaction<'_>, name: Option<&str>) -> rusqlite::Result<bool> {
     let Some(name) = name else { return Ok(false) };
-    let people: i64 = tx.query_row(
-        "SELECT count(*) FROM person WHERE name = ?1 AND removed_ms IS NULL",
-        [name],
-        |row| row.get(0),
-    )?;
+    let people: i64 =
+        tx.query_row("SELECT count(*) FROM person WHERE name = ?1 AND removed_ms IS NULL", [name], |row| {
+            row.get(0)
+        })?;
     Ok(people > 0)
 }
 

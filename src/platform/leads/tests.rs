@@ -145,8 +145,7 @@ fn answers_become_the_precision_of_their_rule_and_a_reopened_lead_counts_no_more
     record_leads(&db, "r", &(0..10).map(lead).collect::<Vec<_>>(), NOW).unwrap();
     let who = visitor("王五", Role::Supervisor);
     for at in 0..10 {
-        let (step, reason) =
-            if at < 8 { (Step::Confirm, "records") } else { (Step::Refute, "wrong_data") };
+        let (step, reason) = if at < 8 { (Step::Confirm, "records") } else { (Step::Refute, "wrong_data") };
         take(&db, &format!("{at:08}"), &who, &decision(step, 0, Some(reason)), NOW).unwrap();
     }
     let found = db.read(precision).unwrap();
@@ -170,7 +169,8 @@ fn runs_and_rules_are_read_back() {
         fresh: 1,
         rules: json!([{"rule": "doctor-day"}]),
     };
-    db.write(|tx| record_rule(tx, &RuleSaid { version: 2, ..rule() }).and_then(|()| record_run(tx, &run))).unwrap();
+    db.write(|tx| record_rule(tx, &RuleSaid { version: 2, ..rule() }).and_then(|()| record_run(tx, &run)))
+        .unwrap();
     let (rules, runs) = db.read(|connection| Ok((rules(connection)?, runs(connection, 5)?))).unwrap();
     assert_eq!((rules.len(), rules[0].version, rules[0].tuned.as_deref()), (1, 2, Some("admissions")));
     assert_eq!((runs[0].fresh, runs[0].rules[0]["rule"].as_str()), (1, Some("doctor-day")));
