@@ -4,7 +4,8 @@ use crate::base::sqlite::Schema;
 
 pub const SCHEMA: Schema = Schema { version: 10, tables: TABLES, page_bytes: 4096 };
 
-const TABLES: &str = "
+const TABLES: &str = concat!(
+    "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
 CREATE TABLE device (
     device         TEXT    PRIMARY KEY,
@@ -466,4 +467,6 @@ WHEN EXISTS (SELECT 1 FROM webhook WHERE ended_ms IS NULL) BEGIN
     SELECT 'case.moved', device, id, kind, state, NEW.state, NEW.at_ms FROM exception
     WHERE device = NEW.device AND id = NEW.id;
 END;
-";
+",
+    include_str!("screening.sql")
+);
