@@ -43,6 +43,7 @@ pub mod export;
 pub mod handling;
 pub mod ingest;
 pub mod keys;
+pub mod lead_checks;
 pub mod leads;
 pub mod ledger;
 mod listing;

@@ -5,6 +5,7 @@
 //! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`). Who asks and what they may
 //! do is settled in `door`.
 
+mod association_page;
 pub mod case;
 mod case_page;
 pub(super) mod case_words;
@@ -12,6 +13,9 @@ mod contradictions;
 mod door;
 mod evidence;
 pub(super) mod frame;
+mod lead_page;
+mod lead_words;
+mod leads_page;
 mod lists;
 mod order_pages;
 mod order_words;
@@ -102,7 +106,11 @@ impl Dashboard {
             .route("/evidence/look/{token}", get(evidence::look))
             .route("/verification", get(lists::checks))
             .route("/patrol", get(lists::patrol))
-            .route("/screening", get(lists::screening))
+            .route("/screening", get(leads_page::show))
+            .route("/screening/contradictions", get(lists::contradictions))
+            .route("/screening/leads/{id}", get(lead_page::show))
+            .route("/screening/leads/{id}/step", post(lead_page::step))
+            .route("/screening/association", get(association_page::show))
             .route("/devices", get(lists::devices))
             .route("/audit", get(lists::audit))
             .route("/score", get(score_page::page))
