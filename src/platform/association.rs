@@ -5,6 +5,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::platform::db::{Database, DatabaseError, Transaction};
 
@@ -12,8 +13,9 @@ use crate::platform::db::{Database, DatabaseError, Transaction};
 const TOGETHER: usize = 2_000;
 
 /// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = NodeKind)]
 pub enum Kind {
     /// 定点机构, by `fixmedins_code`.
     Institution,
@@ -58,7 +60,7 @@ impl Kind {
 }
 
 /// One of two ends.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct Node {
     pub kind: Kind,
     pub id: String,
@@ -74,7 +76,7 @@ pub struct Pair {
 }
 
 /// A node beside another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Neighbour {
     pub node: Node,
     /// Where a reference list says it.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId};
+use crate::domain::draw::Seed;
 use crate::domain::lead::{self, Step};
 use crate::platform::association::{self, Kind, Node};
 use crate::platform::db::{Database, DatabaseError, Transaction};
@@ -76,23 +77,32 @@ pub fn order(
     now: Wall,
 ) -> Result<Option<String>, NotOrdered> {
     let (chance, root) = (Chance::new()?, spot_checks::root(keys));
-    db.write(|tx| {
-        let Some(found) = leads::find(tx, id)? else { return Ok(Err(NotTaken::Unknown.into())) };
-        // Asked before anything is written, so that a refusal leaves nothing behind.
-        if found.row.version != version {
-            return Ok(Err(NotTaken::Overtaken.into()));
-        }
-        if let Err(error) = lead::after(found.row.state, Step::SpotCheck, visitor.role, None, "") {
-            return Ok(Err(NotTaken::from(error).into()));
-        }
-        let Some(what) = target(tx, &found.row)? else { return Ok(Err(NotOrdered::Nowhere)) };
-        let wanted = Wanted { what, within: WITHIN, evidence: false };
-        let order = match spot_checks::place_in(tx, &chance, root, Some(visitor.as_actor()), &wanted, now)? {
-            Ok(order) => order,
-            Err(why) => return Ok(Err(why.into())),
-        };
-        written(tx, id, visitor, version, &order, now)
-    })?
+    db.write(|tx| order_in(tx, (&chance, root), id, visitor, version, now))?.map(Some)
+}
+
+/// As [`order`], as part of a transaction.
+pub fn order_in(
+    tx: &Transaction<'_>,
+    (chance, root): (&Chance, Seed),
+    id: &str,
+    visitor: &Visitor,
+    version: i64,
+    now: Wall,
+) -> rusqlite::Result<Result<String, NotOrdered>> {
+    let Some(found) = leads::find(tx, id)? else { return Ok(Err(NotTaken::Unknown.into())) };
+    // Asked before anything is written, so that a refusal leaves nothing behind.
+    if found.row.version != version {
+        return Ok(Err(NotTaken::Overtaken.into()));
+    }
+    if let Err(error) = lead::after(found.row.state, Step::SpotCheck, visitor.role, None, "") {
+        return Ok(Err(NotTaken::from(error).into()));
+    }
+    let Some(what) = target(tx, &found.row)? else { return Ok(Err(NotOrdered::Nowhere)) };
+    let wanted = Wanted { what, within: WITHIN, evidence: false };
+    match spot_checks::place_in(tx, chance, root, Some(visitor.as_actor()), &wanted, now)? {
+        Ok(order) => written(tx, id, visitor, version, order, now),
+        Err(why) => Ok(Err(why.into())),
+    }
 }
 
 fn written(
@@ -100,11 +110,11 @@ fn written(
     id: &str,
     visitor: &Visitor,
     version: i64,
-    order: &str,
+    order: String,
     now: Wall,
-) -> rusqlite::Result<Result<Option<String>, NotOrdered>> {
+) -> rusqlite::Result<Result<String, NotOrdered>> {
     let decision =
-        Decision { step: Step::SpotCheck, version, reason: None, text: order.to_owned(), assignee: None };
+        Decision { step: Step::SpotCheck, version, reason: None, text: order.clone(), assignee: None };
     let taken = leads::take_in(tx, id, visitor, &decision, now)?;
-    Ok(taken.map(|_| Some(order.to_owned())).map_err(Into::into))
+    Ok(taken.map(|_| order).map_err(Into::into))
 }

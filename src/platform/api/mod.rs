@@ -8,6 +8,7 @@ mod cases;
 mod document;
 mod exports;
 mod fhir;
+mod leads;
 mod lists;
 mod national;
 mod once;
@@ -47,6 +48,10 @@ fn described() -> OpenApiRouter<Arc<Dashboard>> {
         .routes(routes!(cases::evidence))
         .routes(routes!(orders::list, orders::place))
         .routes(routes!(orders::show))
+        .routes(routes!(leads::list))
+        .routes(routes!(leads::show))
+        .routes(routes!(leads::step))
+        .routes(routes!(leads::association))
         .routes(routes!(exports::exceptions))
         .routes(routes!(exports::score))
         .routes(routes!(fhir::issues))

@@ -15,6 +15,7 @@ mod steps;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::lead::State;
 use crate::platform::cursor::{self, Page};
@@ -27,30 +28,34 @@ pub use steps::{Decision, NotTaken, Taken, assign, take, take_in};
 pub const LIST: &str = "leads";
 
 /// Which leads are wanted; empty texts filter nothing.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Filter {
+    /// 规则 / rule
     #[serde(default)]
     pub rule: String,
-    /// A state, or `open` for all that are not decided.
+    /// 状态，或 open（未反馈） / a state, or `open` for all that are not decided
     #[serde(default)]
     pub state: String,
-    /// `fixmedins_code`.
+    /// 机构编码 / `fixmedins_code`
     #[serde(default)]
     pub institution: String,
+    /// 人员编号 / person
     #[serde(default)]
     pub psn_no: String,
+    /// 医师编码 / doctor
     #[serde(default)]
     pub dr_code: String,
-    /// Whose they are; `-` for nobody's.
+    /// 承办人，- 为未分派 / whose they are; `-` for nobody's
     #[serde(default)]
     pub assigned_to: String,
-    /// 1 to 3; 0 filters nothing.
+    /// 严重程度 1 至 3，0 不限 / 1 to 3; 0 filters nothing
     #[serde(default)]
     pub severity: i64,
 }
 
 /// A lead as lists show it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct LeadRow {
     pub id: String,
     pub rule: String,
@@ -74,6 +79,7 @@ pub struct LeadRow {
     /// Milliseconds since 1970.
     pub first_found: i64,
     pub last_found: i64,
+    #[schema(value_type = String)]
     pub state: State,
     /// Steps taken.
     pub version: i64,
@@ -81,16 +87,19 @@ pub struct LeadRow {
 }
 
 /// A lead with what proves it and what was done with it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Lead {
     pub row: LeadRow,
     /// What the tuned parameter was compared with.
     pub measure: Option<f64>,
     /// JSON object: what the lead is about.
+    #[schema(value_type = Object)]
     pub subject: serde_json::Value,
     /// JSON object: the fields that fired.
+    #[schema(value_type = Object)]
     pub fields: serde_json::Value,
     /// JSON array: the first of the rows that prove it.
+    #[schema(value_type = Vec<Object>)]
     pub proof: serde_json::Value,
     pub steps: Vec<Taken>,
 }

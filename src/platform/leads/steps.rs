@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::base::clock::Wall;
 use crate::domain::lead::{self, NotAllowed, State, Step};
@@ -10,10 +11,13 @@ use crate::platform::sessions::Visitor;
 use crate::platform::trail;
 
 /// A step that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LeadStep)]
 pub struct Taken {
+    #[schema(value_type = String)]
     pub step: Step,
     /// After the step.
+    #[schema(value_type = String)]
     pub state: State,
     pub person: String,
     pub role: String,
