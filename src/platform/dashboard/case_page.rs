@@ -43,7 +43,8 @@ struct Page {
     is_overdue: bool,
     is_escalated: bool,
     next: Term,
-    advice: Term,
+    /// Nothing is advised of a closed case.
+    advice: Option<Term>,
     article: Option<Article>,
     /// The one worth opening first, and the others.
     evidence: Vec<Sealed>,
@@ -195,7 +196,7 @@ fn page(
         is_overdue: handling.due.is_some_and(|due| due < now.0),
         is_escalated: handling.escalated,
         next: case_words::next(handling.state),
-        advice: words::next_step(&row.kind),
+        advice: (handling.state != State::Closed).then(|| words::next_step(&row.kind)),
         article: article::of(&row.kind),
         evidence,
         file: rights::may_read(visitor.role, "/case/{device}/{id}").then_some(case_file),
