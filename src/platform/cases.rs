@@ -1,12 +1,10 @@
 //! Exceptions (异常), those that agents report and those that the platform raises itself, in one list.
 
-use rusqlite::params;
-
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId, StayId};
 use crate::domain::exception::{ExceptionChange, Move};
 use crate::domain::irregular::IrregularityChange;
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, Transaction, params};
 
 /// What the platform finds out about a device without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +56,7 @@ impl Own {
 }
 
 /// Takes what an agent says about one of its exceptions. An ended one stays ended: late news cannot open it again.
-pub fn take(tx: &Transaction<'_>, device: &DeviceId, change: &ExceptionChange) -> rusqlite::Result<()> {
+pub fn take(tx: &Transaction<'_>, device: &DeviceId, change: &ExceptionChange) -> db::Result<()> {
     let state = match change.moved {
         Move::Raised => "raised",
         Move::Confirmed => "confirmed",
@@ -96,9 +94,9 @@ pub fn take_irregular(
     tx: &Transaction<'_>,
     device: &DeviceId,
     change: &IrregularityChange,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let detail = serde_json::to_string(&change.what)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        .map_err(|error| db::Error::ToSqlConversionFailure(Box::new(error)))?;
     let has_ended = change.moved == Move::Ended;
     let (bed, stay, masked_name) = change.what.about();
     tx.execute(
@@ -126,7 +124,7 @@ pub fn take_irregular(
 }
 
 /// Opens a case of the platform's own, or counts another occurrence of the one that is open; true when it is new.
-pub fn raise(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> rusqlite::Result<bool> {
+pub fn raise(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> db::Result<bool> {
     let repeated = tx.execute(
         "UPDATE exception SET rounds = min(rounds + 1, 999), last_ms = ?3
          WHERE device = ?1 AND kind = ?2 AND origin = 'platform' AND state <> 'ended'",
@@ -144,7 +142,7 @@ pub fn raise(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> ru
 }
 
 /// Whether a case of this kind is open.
-pub fn is_open(tx: &Transaction<'_>, device: &DeviceId, kind: Own) -> rusqlite::Result<bool> {
+pub fn is_open(tx: &Transaction<'_>, device: &DeviceId, kind: Own) -> db::Result<bool> {
     tx.query_row(
         "SELECT EXISTS (SELECT 1 FROM exception WHERE device = ?1 AND kind = ?2 AND origin = 'platform'
                         AND state <> 'ended')",
@@ -154,7 +152,7 @@ pub fn is_open(tx: &Transaction<'_>, device: &DeviceId, kind: Own) -> rusqlite::
 }
 
 /// Ends the open case of a kind; true when there was one.
-pub fn end(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> rusqlite::Result<bool> {
+pub fn end(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> db::Result<bool> {
     let ended = tx.execute(
         "UPDATE exception SET state = 'ended', ended_ms = ?3, last_ms = max(last_ms, ?3)
          WHERE device = ?1 AND kind = ?2 AND origin = 'platform' AND state <> 'ended'",

@@ -1,9 +1,8 @@
 //! The coverage matrix: bed by bed and day by day, what was due and what came of it. A bed nobody looked at must stand out
 //! as much as one where somebody else lay.
 
-use rusqlite::{Connection, params};
-
 use crate::base::clock::Wall;
+use crate::platform::db::{self, Connection, params};
 use crate::platform::score::{DAY_MS, DayNumber};
 
 /// Columns of the matrix.
@@ -37,7 +36,7 @@ pub fn days(now: Wall) -> Vec<i64> {
 }
 
 /// The matrix of one institution.
-pub fn matrix(connection: &Connection, institution: &str, now: Wall) -> rusqlite::Result<Vec<Row>> {
+pub fn matrix(connection: &Connection, institution: &str, now: Wall) -> db::Result<Vec<Row>> {
     let first = DayNumber(DayNumber::of(now).0 - DAYS + 1);
     let mut query = connection.prepare_cached(
         "SELECT d.ward, u.device, u.bed, (u.due_ms - ?2) / ?3, count(*), sum(u.state = 'open'),

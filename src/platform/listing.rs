@@ -3,11 +3,11 @@
 //! Each follows an index from the last row of the page before, so that a page costs the same at a million checks. Who sees
 //! one hospital only is led to its devices first: otherwise a small hospital would be looked for in everybody's rows.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::platform::cursor::{self, Page};
+use crate::platform::db::{self, Connection, OptionalExtension, params};
 use crate::platform::score::DayNumber;
 use crate::platform::verifications::{self, Verified};
 use crate::platform::view::{self, BedRow, DeviceRow, DueRow};
@@ -32,7 +32,7 @@ pub fn beds(
     scope: Option<&str>,
     now: Wall,
     (after, most): (Option<BedKey>, usize),
-) -> rusqlite::Result<Page<BedRow>> {
+) -> db::Result<Page<BedRow>> {
     let (device, length, bed) = after.unwrap_or_default();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.device, d.ward, r.bed, r.stay, r.masked_name, r.templates
@@ -49,7 +49,7 @@ pub fn beds(
             Some((last, _)) if last.device == device => last.chain.clone(),
             Some(_) | None => view::chain(connection, &device)?,
         };
-        let bed = view::bed(connection, row, chain, now)?;
+        let bed = view::bed(connection, &row, chain, now)?;
         let length = i64::try_from(bed.bed.chars().count()).unwrap_or(i64::MAX);
         let key = (device, length, bed.bed.clone());
         rows.push((bed, key));
@@ -68,7 +68,7 @@ pub fn checks(
     connection: &Connection,
     scope: Option<&str>,
     (after, most): (Option<TimeKey>, usize),
-) -> rusqlite::Result<Page<DueRow>> {
+) -> db::Result<Page<DueRow>> {
     let (at, row) = after.unwrap_or((i64::MAX, i64::MAX));
     let narrowed = match scope {
         None => "(u.due_ms, u.rowid) < (?1, ?2) AND ?4 IS NULL",
@@ -86,7 +86,7 @@ pub fn checks(
         let key: TimeKey = (check.due, row.get(12)?);
         Ok((check, key))
     })?;
-    Ok(cursor::cut(CHECKS, found.collect::<rusqlite::Result<_>>()?, most))
+    Ok(cursor::cut(CHECKS, found.collect::<db::Result<_>>()?, most))
 }
 
 /// What kiosks verified, the newest first.
@@ -94,7 +94,7 @@ pub fn verifications(
     connection: &Connection,
     scope: Option<&str>,
     (after, most): (Option<TimeKey>, usize),
-) -> rusqlite::Result<Page<Verified>> {
+) -> db::Result<Page<Verified>> {
     let (at, row) = after.unwrap_or((i64::MAX, i64::MAX));
     let mut query = connection.prepare_cached(
         "SELECT v.*, v.rowid FROM verification v CROSS JOIN device d USING (device)
@@ -106,7 +106,7 @@ pub fn verifications(
         let key: TimeKey = (verified.done_ms, row.get(17)?);
         Ok((verified, key))
     })?;
-    Ok(cursor::cut(VERIFICATIONS, found.collect::<rusqlite::Result<_>>()?, most))
+    Ok(cursor::cut(VERIFICATIONS, found.collect::<db::Result<_>>()?, most))
 }
 
 /// Devices by name, revoked ones too.
@@ -114,7 +114,7 @@ pub fn devices(
     connection: &Connection,
     scope: Option<&str>,
     (after, most): (Option<String>, usize),
-) -> rusqlite::Result<Page<DeviceRow>> {
+) -> db::Result<Page<DeviceRow>> {
     let after = after.unwrap_or_default();
     let rows = view::devices_after(connection, scope, &after, one_more(most))?;
     let keyed = rows.into_iter().map(|row| (row.device.clone(), row)).map(|(key, row)| (row, key));
@@ -144,7 +144,7 @@ pub fn coverage(
     institution: Option<&str>,
     (from, to): (DayNumber, DayNumber),
     (after, most): (Option<CoverageKey>, usize),
-) -> rusqlite::Result<Page<Covered>> {
+) -> db::Result<Page<Covered>> {
     let (device, day, bed) = after.unwrap_or_default();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.ward, b.device, b.bed, b.day, b.due, b.missed, b.verified, b.excused, b.unclear,
@@ -173,11 +173,11 @@ pub fn coverage(
         let key = (covered.device.clone(), day.0, covered.bed.clone());
         Ok((covered, key))
     })?;
-    Ok(cursor::cut(COVERAGE, found.collect::<rusqlite::Result<_>>()?, most))
+    Ok(cursor::cut(COVERAGE, found.collect::<db::Result<_>>()?, most))
 }
 
 /// Whether an institution has a device here.
-pub fn has_institution(connection: &Connection, institution: &str) -> rusqlite::Result<bool> {
+pub fn has_institution(connection: &Connection, institution: &str) -> db::Result<bool> {
     let found = connection
         .prepare_cached("SELECT 1 FROM device WHERE institution = ?1 LIMIT 1")?
         .query_row([institution], |_| Ok(()))

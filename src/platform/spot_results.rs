@@ -1,7 +1,8 @@
 //! What came of a spot check, ward by ward: which round answered, and what it found in the beds that were ordered.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
+
+use crate::platform::db::{self, Connection, params};
 
 /// What one ward had to do, and what it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,7 +32,7 @@ pub struct Found {
 }
 
 /// Every ward's part of an order.
-pub fn parts_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Part>> {
+pub fn parts_of(connection: &Connection, id: &str) -> db::Result<Vec<Part>> {
     let mut query = connection.prepare_cached(
         "SELECT c.device, d.ward, c.nonce, c.beds, c.until_ms, c.answered_ms, c.epoch, c.round
          FROM spot_check c JOIN device d USING (device) WHERE c.spot_order = ?1 ORDER BY length(d.ward), d.ward, c.device",
@@ -59,7 +60,7 @@ pub fn parts_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Part>
 }
 
 /// What the round that answered found in the beds that were ordered.
-fn found(connection: &Connection, part: &Part, epoch: &str, round: i64) -> rusqlite::Result<Vec<Found>> {
+fn found(connection: &Connection, part: &Part, epoch: &str, round: i64) -> db::Result<Vec<Found>> {
     let mut in_round: Vec<Found> = connection
         .prepare_cached(
             "SELECT u.bed, u.masked_name, coalesce(o.verdict, iif(u.state = 'not_done', 'NotDone', NULL)),
@@ -78,7 +79,7 @@ fn found(connection: &Connection, part: &Part, epoch: &str, round: i64) -> rusql
                 evidence: row.get(5)?,
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     if part.beds.is_empty() {
         return Ok(in_round);
     }
