@@ -230,7 +230,8 @@ fn replace_roster(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen) 
     tx.execute("DELETE FROM roster WHERE device = ?1", [device.as_str()])?;
     for row in &roster.stays {
         tx.execute(
-            "INSERT OR REPLACE INTO roster VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO roster VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (device, bed) DO UPDATE SET stay = ?3, masked_name = ?4, templates = ?5",
             params![
                 device.as_str(),
                 row.bed.as_str(),

@@ -60,7 +60,10 @@ pub fn keep(
     now: Wall,
 ) -> db::Result<()> {
     tx.prepare_cached("DELETE FROM answered WHERE at_ms <= ?1")?.execute([now.0.saturating_sub(KEPT_MS)])?;
-    tx.prepare_cached("INSERT OR REPLACE INTO answered VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![person, key, request, status, body, now.0])?;
+    tx.prepare_cached(
+        "INSERT INTO answered VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (person, key) DO UPDATE SET request = ?3, status = ?4, body = ?5, at_ms = ?6",
+    )?
+    .execute(params![person, key, request, status, body, now.0])?;
     Ok(())
 }

@@ -68,9 +68,9 @@ pub fn take(tx: &Transaction<'_>, device: &DeviceId, change: &ExceptionChange) -
                                 first_ms, last_ms, ended_ms)
          VALUES (?1, ?2, ?3, ?4, 'device', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (device, id) DO UPDATE SET
-             state = CASE state WHEN 'ended' THEN state ELSE ?4 END,
-             verdict = ?8, rounds = max(rounds, ?9), last_ms = max(last_ms, ?11),
-             ended_ms = coalesce(ended_ms, ?12)",
+             state = CASE exception.state WHEN 'ended' THEN exception.state ELSE ?4 END,
+             verdict = ?8, rounds = max(exception.rounds, ?9), last_ms = max(exception.last_ms, ?11),
+             ended_ms = coalesce(exception.ended_ms, ?12)",
         params![
             device.as_str(),
             change.exception,
@@ -104,8 +104,8 @@ pub fn take_irregular(
                                 ended_ms, detail)
          VALUES (?1, ?2, ?3, ?4, 'device', ?5, ?6, ?7, 1, ?8, ?9, ?10, ?11)
          ON CONFLICT (device, id) DO UPDATE SET
-             state = CASE state WHEN 'ended' THEN state ELSE ?4 END,
-             last_ms = max(last_ms, ?9), ended_ms = coalesce(ended_ms, ?10)",
+             state = CASE exception.state WHEN 'ended' THEN exception.state ELSE ?4 END,
+             last_ms = max(exception.last_ms, ?9), ended_ms = coalesce(exception.ended_ms, ?10)",
         params![
             device.as_str(),
             change.irregularity,

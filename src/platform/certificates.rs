@@ -122,7 +122,7 @@ pub fn end(
 ) -> db::Result<()> {
     tx.execute(
         "UPDATE certificate SET ended_ms = ?3, revoked = ?4
-         WHERE device = ?1 AND ended_ms IS NULL AND sha256 IS NOT ?2",
+         WHERE device = ?1 AND ended_ms IS NULL AND sha256 IS DISTINCT FROM ?2",
         params![device.as_str(), keep, now.0, is_revoked],
     )?;
     Ok(())

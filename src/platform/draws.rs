@@ -117,7 +117,8 @@ fn known(tx: &Transaction<'_>, device: &DeviceId, epoch: &str) -> db::Result<Opt
 
 fn keep(tx: &Transaction<'_>, device: &DeviceId, epoch: &str, next: &Commitment) -> db::Result<()> {
     tx.execute(
-        "INSERT OR REPLACE INTO commitment VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO commitment VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (device, epoch) DO UPDATE SET round = ?3, sha256 = ?4",
         params![device.as_str(), epoch, number(next.round), String::from(next.sha256)],
     )?;
     Ok(())

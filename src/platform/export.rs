@@ -181,7 +181,7 @@ fn links(connection: &Connection, claim: &Claim) -> db::Result<BTreeMap<u64, (Li
 
 /// Statements whose finding bears the exception's own id, or for contradictions its kind.
 fn about(connection: &Connection, claim: &Claim) -> db::Result<Vec<Link>> {
-    let pattern = format!("%{}%", claim.exception.replace(['%', '_'], "_"));
+    let pattern = format!("%{}%", claim.exception.replace(['%', '_', '\\'], "_"));
     let which = "body LIKE ?2 ORDER BY received_ms DESC LIMIT ?3";
     let most = number(MOST_LINKS as u64 / 3);
     let mut links = find(connection, which, params![claim.device.as_str(), pattern, most])?;

@@ -177,8 +177,8 @@ fn write(
     // An escalation gives nobody more time.
     let is_escalation = decision.step == Step::Escalate;
     tx.execute(
-        "UPDATE exception SET handling = ?3, version = ?4, escalated = escalated OR ?6,
-                due_ms = CASE WHEN ?6 THEN due_ms ELSE ?5 END WHERE device = ?1 AND id = ?2",
+        "UPDATE exception SET handling = ?3, version = ?4, escalated = max(escalated, ?6),
+                due_ms = CASE WHEN ?6 <> 0 THEN due_ms ELSE ?5 END WHERE device = ?1 AND id = ?2",
         params![device, id, then.name(), version, due(then, now.0), is_escalation],
     )?;
     trail::enter(tx, visitor.as_actor(), step, &format!("{device} {id}"), now)

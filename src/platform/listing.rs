@@ -59,9 +59,9 @@ pub fn beds(
 
 const CHECK: &str =
     "SELECT u.device, u.epoch, u.round, u.bed, u.stay, u.masked_name, u.due_ms, u.until_ms, u.state,
-                            o.verdict, o.done_ms, o.received_ms, u.rowid
-                     FROM due u LEFT JOIN done o
-                     ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed";
+            o.verdict, o.done_ms, o.received_ms, u.rowid";
+const DONE: &str = "LEFT JOIN done o
+     ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed";
 
 /// Checks that were due, the newest first.
 pub fn checks(
@@ -70,23 +70,49 @@ pub fn checks(
     (after, most): (Option<TimeKey>, usize),
 ) -> db::Result<Page<DueRow>> {
     let (at, row) = after.unwrap_or((i64::MAX, i64::MAX));
-    let narrowed = match scope {
-        None => "(u.due_ms, u.rowid) < (?1, ?2) AND ?4 IS NULL",
-        // The newest of each device, then the newest of them all.
-        Some(_) => {
-            "u.rowid IN (SELECT n.rowid FROM device d JOIN due n ON n.rowid IN (
-                 SELECT rowid FROM due WHERE device = d.device AND (due_ms, rowid) < (?1, ?2)
-                 ORDER BY due_ms DESC, rowid DESC LIMIT ?3) WHERE d.institution = ?4)"
+    let (from, narrowed, (last_at, last_row)) = match scope {
+        None => ("due u", "?4 IS NULL", (i64::MIN, i64::MIN)),
+        Some(institution) => {
+            let last = end_of_page(connection, institution, (at, row), one_more(most))?;
+            ("device d CROSS JOIN due u ON u.device = d.device", "d.institution = ?4", last)
         }
     };
-    let sql = format!("{CHECK} WHERE {narrowed} ORDER BY u.due_ms DESC, u.rowid DESC LIMIT ?3");
-    let mut query = connection.prepare_cached(&sql)?;
-    let found = query.query_map(params![at, row, one_more(most), scope], |row| {
+    let mut query = connection.prepare_cached(&format!(
+        "{CHECK} FROM {from} {DONE}
+         WHERE {narrowed} AND (u.due_ms, u.rowid) < (?1, ?2) AND (u.due_ms, u.rowid) >= (?5, ?6)
+         ORDER BY u.due_ms DESC, u.rowid DESC LIMIT ?3"
+    ))?;
+    let found = query.query_map(params![at, row, one_more(most), scope, last_at, last_row], |row| {
         let check = view::check(row)?;
         let key: TimeKey = (check.due, row.get(12)?);
         Ok((check, key))
     })?;
     Ok(cursor::cut(CHECKS, found.collect::<db::Result<_>>()?, most))
+}
+
+/// The last of the newest `most` checks of an institution before `before`: of the newest of each device, the newest.
+fn end_of_page(
+    connection: &Connection,
+    institution: &str,
+    before: TimeKey,
+    most: i64,
+) -> db::Result<TimeKey> {
+    let mut query = connection.prepare_cached("SELECT device FROM device WHERE institution = ?1")?;
+    let devices: Vec<String> =
+        query.query_map([institution], |row| row.get(0))?.collect::<db::Result<_>>()?;
+    let mut newest: Vec<TimeKey> = Vec::new();
+    let mut query = connection.prepare_cached(
+        "SELECT due_ms, rowid FROM due WHERE device = ?1 AND (due_ms, rowid) < (?2, ?3)
+         ORDER BY due_ms DESC, rowid DESC LIMIT ?4",
+    )?;
+    for device in devices {
+        let found = query
+            .query_map(params![device, before.0, before.1, most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        newest.extend(found.collect::<db::Result<Vec<_>>>()?);
+    }
+    newest.sort_unstable_by_key(|place| std::cmp::Reverse(*place));
+    newest.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    Ok(newest.pop().unwrap_or((i64::MAX, i64::MAX)))
 }
 
 /// What kiosks verified, the newest first.
@@ -97,8 +123,8 @@ pub fn verifications(
 ) -> db::Result<Page<Verified>> {
     let (at, row) = after.unwrap_or((i64::MAX, i64::MAX));
     let mut query = connection.prepare_cached(
-        "SELECT v.*, v.rowid FROM verification v CROSS JOIN device d USING (device)
-         WHERE (?4 IS NULL OR d.institution = ?4) AND (v.done_ms, v.rowid) < (?1, ?2)
+        "SELECT v.*, v.rowid FROM verification v CROSS JOIN device d
+         WHERE d.device = v.device AND (?4 IS NULL OR d.institution = ?4) AND (v.done_ms, v.rowid) < (?1, ?2)
          ORDER BY v.done_ms DESC, v.rowid DESC LIMIT ?3",
     )?;
     let found = query.query_map(params![at, row, one_more(most), scope], |row| {

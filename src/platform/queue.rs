@@ -78,7 +78,7 @@ pub fn page_of(
                 e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail, e.handling, e.version, e.due_ms,
                 e.escalated, e.rowid
          FROM exception e JOIN device d USING (device) WHERE {} {order}",
-        if wanted.clauses.is_empty() { "1".to_owned() } else { wanted.clauses.join(" AND ") }
+        if wanted.clauses.is_empty() { "true".to_owned() } else { wanted.clauses.join(" AND ") }
     );
     let values: Vec<&dyn ToSql> = wanted.values.iter().map(AsRef::as_ref).collect();
     let mut rows: Vec<(Queued, i64)> = connection
@@ -132,8 +132,8 @@ impl Wanted {
         if !filter.text.trim().is_empty() {
             let text = filter.text.trim().to_owned();
             self.clauses.push(
-                "(instr(coalesce(e.bed, ''), ?) OR instr(coalesce(e.stay, ''), ?) OR instr(e.id, ?)
-                  OR instr(coalesce(e.masked_name, ''), ?) OR instr(e.device, ?))"
+                "(instr(coalesce(e.bed, ''), ?) > 0 OR instr(coalesce(e.stay, ''), ?) > 0 OR instr(e.id, ?) > 0
+                  OR instr(coalesce(e.masked_name, ''), ?) > 0 OR instr(e.device, ?) > 0)"
                     .to_owned(),
             );
             for _ in 0..5 {
@@ -167,7 +167,7 @@ pub fn seen(
 ) -> db::Result<Vec<ExceptionRow>> {
     // Of everybody the index has them in order; of a hospital each ward's few are sorted.
     let which = match (scope, device) {
-        (None, None) => "(e.state = 'ended') = 0 AND ?1 IS NULL AND ?2 IS NULL",
+        (None, None) => "(e.state = 'ended') = false AND ?1 IS NULL AND ?2 IS NULL",
         (_, _) => {
             "e.state <> 'ended' AND e.device IN (SELECT device FROM device
              WHERE (?1 IS NULL OR institution = ?1) AND (?2 IS NULL OR device = ?2))"
@@ -201,7 +201,7 @@ pub fn newer(
     wanted.add("(e.last_ms, e.rowid) > (?, ?)", last);
     wanted.values.push(Box::new(rowid));
     let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM exception e JOIN device d USING (device) WHERE {} LIMIT {MOST_NEWER})",
+        "SELECT count(*) FROM (SELECT 1 FROM exception e JOIN device d USING (device) WHERE {} LIMIT {MOST_NEWER}) newer",
         wanted.clauses.join(" AND ")
     );
     let values: Vec<&dyn ToSql> = wanted.values.iter().map(AsRef::as_ref).collect();

@@ -63,8 +63,8 @@ pub fn parts_of(connection: &Connection, id: &str) -> db::Result<Vec<Part>> {
 fn found(connection: &Connection, part: &Part, epoch: &str, round: i64) -> db::Result<Vec<Found>> {
     let mut in_round: Vec<Found> = connection
         .prepare_cached(
-            "SELECT u.bed, u.masked_name, coalesce(o.verdict, iif(u.state = 'not_done', 'NotDone', NULL)),
-                    o.done_ms, o.received_ms, iif(o.evidence, o.event, NULL)
+            "SELECT u.bed, u.masked_name, coalesce(o.verdict, CASE u.state WHEN 'not_done' THEN 'NotDone' END),
+                    o.done_ms, o.received_ms, CASE WHEN o.evidence <> 0 THEN o.event END
              FROM due u LEFT JOIN done o USING (device, epoch, round, bed)
              WHERE u.device = ?1 AND u.epoch = ?2 AND u.round = ?3 ORDER BY length(u.bed), u.bed",
         )?

@@ -162,7 +162,7 @@ pub fn spots(connection: &Connection, device: &str, bed: &str, from: i64) -> db:
         .prepare_cached(
             "SELECT spot_order, issued_ms, until_ms, answered_ms FROM spot_check
              WHERE device = ?1 AND issued_ms >= ?3
-               AND (beds = '' OR instr(char(10) || beds || char(10), char(10) || ?2 || char(10)))
+               AND (beds = '' OR instr('\n' || beds || '\n', '\n' || ?2 || '\n') > 0)
              ORDER BY issued_ms DESC LIMIT ?4",
         )?
         .query_map(params![device, bed, from, MOST_CHECKS], |row| {

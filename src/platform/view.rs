@@ -453,12 +453,12 @@ pub fn rounds(
 ) -> db::Result<Vec<RoundView>> {
     connection
         .prepare_cached(
-            "SELECT u.device, u.round, u.due_ms, max(u.until_ms), sum(u.state = 'open'), sum(u.state = 'settled'),
-                    sum(u.state = 'not_done')
+            "SELECT u.device, u.round, max(u.due_ms), max(u.until_ms), count(*) FILTER (WHERE u.state = 'open'),
+                    count(*) FILTER (WHERE u.state = 'settled'), count(*) FILTER (WHERE u.state = 'not_done')
              FROM device d CROSS JOIN due u ON u.device = d.device AND u.epoch = d.epoch AND u.round =
                   (SELECT max(round) FROM due n WHERE n.device = d.device AND n.epoch = d.epoch)
              WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1) AND (?2 IS NULL OR d.device = ?2)
-             GROUP BY u.device ORDER BY u.device",
+             GROUP BY u.device, u.round ORDER BY u.device, u.round",
         )?
         .query_map([scope, device], |row| {
             Ok(RoundView {

@@ -49,7 +49,7 @@ pub fn list(connection: &Connection, scope: Option<&str>, now: Wall) -> db::Resu
                     (SELECT count(*) FROM roster r WHERE r.device = d.device),
                     (SELECT coalesce(sum(c.cases), 0) FROM case_count c
                      WHERE c.device = d.device AND c.handling <> 'closed'),
-                    (SELECT coalesce(sum(c.cases), 0) FROM case_count c WHERE c.device = d.device AND c.seen),
+                    (SELECT coalesce(sum(c.cases), 0) FROM case_count c WHERE c.device = d.device AND c.seen <> 0),
                     EXISTS (SELECT 1 FROM exception e
                             WHERE e.device = d.device AND e.state <> 'ended' AND e.kind = 'silence'),
                     sum(b.due), sum(b.missed), sum(b.verified), sum(b.excused), sum(b.unclear), sum(b.against)
@@ -95,10 +95,10 @@ pub fn overdue(connection: &Connection, scope: Option<&str>, now: Wall) -> db::R
     // Both as the index `exception_due` has them, so that no row of the table is read.
     connection
         .prepare_cached(
-            "SELECT (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = 1
+            "SELECT (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = true
                      AND iif(version = 0, first_ms, due_ms) < ?1
                      AND (?3 IS NULL OR device IN (SELECT device FROM device WHERE institution = ?3)))
-                  + (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = 0
+                  + (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = false
                      AND iif(version = 0, first_ms, due_ms) < ?2
                      AND (?3 IS NULL OR device IN (SELECT device FROM device WHERE institution = ?3)))",
         )?

@@ -4,6 +4,10 @@ use crate::base::sqlite::Schema;
 
 pub const SCHEMA: Schema = Schema { version: 9, tables: TABLES, page_bytes: 4096 };
 
+/// Tables whose rows are paged by their number, which SQLite gives each row by itself and PostgreSQL by a column.
+pub const WITH_ROWID: [&str; 6] =
+    ["lying", "due", "verification", "exception", "spot_order", "webhook_message"];
+
 const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
 CREATE TABLE device (

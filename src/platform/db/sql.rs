@@ -70,6 +70,23 @@ impl<'c> Connection<'c> {
         Connection(Backend::Postgres(session))
     }
 
+    pub(super) fn is_postgres(&self) -> bool {
+        match self.0 {
+            Backend::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(_) => true,
+        }
+    }
+
+    /// Does statements that each database has in its own words.
+    pub(super) fn batch(&self, sql: &str) -> Result<()> {
+        match self.0 {
+            Backend::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(session) => session.batch(sql),
+        }
+    }
+
     /// A statement that is kept for the next time.
     ///
     /// # Errors

@@ -71,14 +71,12 @@ impl Sqlite {
 
 /// Another version is not a failure of the disk.
 fn other_version(error: rusqlite::Error) -> Error {
-    match error {
-        rusqlite::Error::SqliteFailure(code, Some(said))
-            if code.extended_code == rusqlite::ffi::SQLITE_MISMATCH =>
-        {
-            Error::Unfit(format!("{said}; `bedcheck-platform migrate` brings an older one up to date"))
-        }
-        error => Error::Sqlite(error),
+    let is_version =
+        error.sqlite_error().is_some_and(|said| said.extended_code == rusqlite::ffi::SQLITE_MISMATCH);
+    if is_version {
+        return Error::Unfit(format!("{error}; `bedcheck-platform migrate` brings an older one up to date"));
     }
+    Error::Sqlite(error)
 }
 
 impl Store for Sqlite {
