@@ -9,6 +9,7 @@ use crate::domain::policy::{FaceRule, QualityRule};
 use crate::domain::sighting::Reason;
 use crate::domain::verify::{is_covered, weakness};
 use crate::vision::eyes::{Eyes, Face};
+use crate::vision::manifest::Metric;
 use crate::vision::session::NetError;
 
 /// One unlucky shot in three does not spoil a reference: three pictures instead of one take the FNMR from 4.6 to 0.4 %
@@ -130,6 +131,38 @@ pub struct Enrolment {
     pub templates: Vec<Private<Vec<f32>>>,
 }
 
+/// The face of a picture that may be enrolled, or why there is none, in both languages.
+///
+/// # Errors
+/// A net that fails.
+pub fn gate(
+    eyes: &mut Eyes,
+    picture: &Picture,
+    rule: &QualityRule,
+) -> Result<Result<Face, (&'static str, &'static str)>, NetError> {
+    match only_face(eyes, picture, rule) {
+        Ok(face) if is_covered(&face.quality, rule) => Ok(Err(advice(Reason::Covered))),
+        Ok(face) => Ok(Ok(face)),
+        Err(SoleFaceError::Unusable(reason)) => Ok(Err(reason)),
+        Err(SoleFaceError::Net(error)) => Err(error),
+    }
+}
+
+/// Two of these templates that are not of one person, with their similarity.
+pub fn strangers<'t>(
+    metric: Metric,
+    templates: impl Iterator<Item = &'t [f32]> + Clone,
+    differs_below: f32,
+) -> Option<(usize, usize, f32)> {
+    templates.clone().enumerate().find_map(|(a, first)| {
+        let mut later = templates.clone().enumerate().skip(a + 1);
+        later.find_map(|(b, second)| {
+            let similarity = metric.similarity(first, second);
+            (similarity < differs_below).then_some((a, b, similarity))
+        })
+    })
+}
+
 /// Looks at every `enrol*` picture in `folder`, or at every picture when none is named so.
 ///
 /// # Errors
@@ -141,12 +174,7 @@ pub fn inspect(eyes: &mut Eyes, folder: &Path) -> Result<Vec<Shot>, EnrolError> 
     for path in paths {
         let picture = picture::read(&path)?;
         let rule = if alone && is_chip(&picture) { chip_rule() } else { QualityRule::default() };
-        let face = match only_face(eyes, &picture, &rule) {
-            Ok(face) if is_covered(&face.quality, &rule) => Err(advice(Reason::Covered)),
-            Ok(face) => Ok(face),
-            Err(SoleFaceError::Unusable(reason)) => Err(reason),
-            Err(SoleFaceError::Net(error)) => return Err(error.into()),
-        };
+        let face = gate(eyes, &picture, &rule)?;
         shots.push(Shot { path, picture, face });
     }
     Ok(shots)
@@ -177,15 +205,10 @@ pub fn templates(
         }
         _ => Reference::Shots,
     };
-    let metric = eyes.manifest.embedder.metric;
-    for (at, (a, first)) in named.iter().enumerate() {
-        for (b, second) in &named[at + 1..] {
-            let similarity = metric.similarity(first, second);
-            if similarity < face.differs_below {
-                let (a, b, match_at) = (a.clone(), b.clone(), face.match_at);
-                return Err(EnrolError::TwoPeople { folder: folder.to_owned(), a, b, similarity, match_at });
-            }
-        }
+    let found = named.iter().map(|(_, template)| template.as_slice());
+    if let Some((a, b, similarity)) = strangers(eyes.manifest.embedder.metric, found, face.differs_below) {
+        let (a, b, match_at) = (named[a].0.clone(), named[b].0.clone(), face.match_at);
+        return Err(EnrolError::TwoPeople { folder: folder.to_owned(), a, b, similarity, match_at });
     }
     let templates = named.into_iter().map(|(_, template)| Private::new(template)).collect();
     Ok(Enrolment { reference, templates })

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::agent::config::Settings;
-use crate::agent::enrol::{self, Reference, Shot};
+use crate::agent::enrol::{self, Reference};
 use crate::agent::tasks;
 use crate::base::clock::Clock;
 use crate::base::exit::Ending;
@@ -12,7 +12,7 @@ use crate::base::ids::{BedId, StayId};
 use crate::base::picture::encode_jpeg;
 use crate::hospital::roster_file::{self, RosterEntry, RosterFile};
 use crate::store::{Privacy, TemplateStore};
-use crate::vision::eyes::Eyes;
+use crate::vision::eyes::{Eyes, Face};
 use crate::vision::geometry::{Similarity, warp};
 use crate::wire::privacy::Step;
 
@@ -68,7 +68,7 @@ pub fn enrol_roster(
 }
 
 /// Why this person must not be enrolled.
-fn held_back(privacy: &Privacy, stay: &StayId, again: &[StayId]) -> Result<Option<String>, Ending> {
+pub fn held_back(privacy: &Privacy, stay: &StayId, again: &[StayId]) -> Result<Option<String>, Ending> {
     if privacy.ground(stay).map_err(Ending::failed)? == Some(Step::Withdrawn) {
         let text = "已撤回同意；记录新的依据后才能登记 · consent was withdrawn; another ground first: bedcheck privacy consent add";
         return Ok(Some(text.to_owned()));
@@ -105,7 +105,9 @@ fn one(
     };
     if let Some(preview) = preview {
         let path = preview.join(format!("bed-{}.jpg", entry.bed));
-        let sheet = contact_sheet(&shots).and_then(|sheet| encode_jpeg(&sheet, 88).ok());
+        let faces: Vec<(&Picture, Option<&Face>)> =
+            shots.iter().map(|shot| (&shot.picture, shot.face.as_ref().ok())).collect();
+        let sheet = contact_sheet(&faces).and_then(|sheet| encode_jpeg(&sheet, 88).ok());
         if let Some(jpeg) = sheet {
             crate::base::files::write_owner_only(&path, &jpeg).map_err(Ending::failed)?;
         }
@@ -153,20 +155,20 @@ pub fn duplicates(settings: &Settings, eyes: &Eyes, clock: &Clock) -> anyhow::Re
 }
 
 /// The faces side by side as the nets see them, framed green where accepted and red where not.
-fn contact_sheet(shots: &[Shot]) -> Option<Picture> {
+pub fn contact_sheet(shots: &[(&Picture, Option<&Face>)]) -> Option<Picture> {
     let width = TILE * shots.len();
     let mut rgb = vec![24_u8; width * TILE * 3];
-    for (at, shot) in shots.iter().enumerate() {
-        let (tile, colour) = match &shot.face {
-            Ok(face) => {
+    for (at, (picture, face)) in shots.iter().enumerate() {
+        let (tile, colour) = match face {
+            Some(face) => {
                 let (center, w, h, angle) = face.mesh.extent();
                 let crop = Similarity::square(center, w.max(h) * AROUND, angle, TILE as f32);
-                (warp(&shot.picture, &crop, TILE), [30, 160, 70])
+                (warp(picture, &crop, TILE), [30, 160, 70])
             }
-            Err(_) => {
-                let (w, h) = (shot.picture.width() as f32, shot.picture.height() as f32);
+            None => {
+                let (w, h) = (picture.width() as f32, picture.height() as f32);
                 let whole = Similarity::square([w / 2.0, h / 2.0], w.max(h), 0.0, TILE as f32);
-                (warp(&shot.picture, &whole, TILE), [200, 40, 40])
+                (warp(picture, &whole, TILE), [200, 40, 40])
             }
         };
         for (y, line) in tile.chunks_exact(TILE * 3).enumerate() {

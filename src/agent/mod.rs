@@ -12,12 +12,14 @@
 
 pub mod board;
 pub mod calibrate;
+mod calibrate_desk;
 pub mod cmd;
 pub mod config;
 mod decide;
 pub mod deliver;
 pub mod doctor;
 pub mod enrol;
+pub mod enrol_desk;
 pub mod enrol_roster;
 pub mod evaluate;
 pub mod health;

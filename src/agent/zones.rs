@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::agent::config::edit::{EditError, put_beds};
 use crate::agent::config::{self, Above, BedSettings, ConfigError, Settings};
+use crate::agent::enrol_desk::Sittings;
 use crate::agent::health::Health;
 use crate::base::clock::Clock;
 use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
@@ -47,6 +48,8 @@ pub struct ZoneDesk {
     /// The cameras of whatever runs now.
     pub health: Health,
     pub clock: Clock,
+    /// Who is being enrolled.
+    pub sittings: Sittings,
 }
 
 impl ZoneDesk {

@@ -19,4 +19,5 @@ pub mod slot;
 pub mod space;
 pub mod sqlite;
 pub mod supervise;
+pub mod uri;
 pub mod writer;

@@ -28,6 +28,7 @@ pub mod facts;
 pub mod handling;
 pub mod irregular;
 pub mod kiosk;
+pub mod lead;
 pub mod liveness;
 pub mod operating;
 pub mod order;

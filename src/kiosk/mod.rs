@@ -1,4 +1,5 @@
-//! The local web pages: bed zones are drawn on a live picture, cameras and roster are looked at. On loopback, for whoever may enter the state folder.
+//! The local web pages: bed zones are drawn on a live picture, cameras and roster are looked at, people are enrolled and
+//! cameras calibrated. On loopback, for whoever may enter the state folder.
 //!
 //! Other users of the same machine reach loopback too, so the page opens only to a link that works once
 //! ([`session::invite`]); it is made by writing into a folder only the agent's owner may write into. After that a cookie
@@ -6,9 +7,13 @@
 //! header, `SameSite`), that frame (`frame-ancestors`), that read (`Cross-Origin-Resource-Policy`); bodies are bounded.
 //! Pictures are made for this page only, never stored.
 
+mod calibrate_page;
+pub mod calibrate_view;
 pub mod counter;
 pub mod counter_pages;
 mod counter_socket;
+mod enrol_page;
+pub mod enrol_view;
 mod pages;
 mod round_pages;
 pub mod rounds;
@@ -31,6 +36,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Clock;
 use crate::base::frame::{Head, Picture};
+use crate::kiosk::calibrate_view::Calibrating;
+use crate::kiosk::enrol_view::Enrolling;
 use crate::kiosk::rounds::Rounds;
 use crate::kiosk::session::Sessions;
 use crate::kiosk::ward_view::WardView;
@@ -75,7 +82,7 @@ pub enum Refusal {
 }
 
 /// What the page shows and where it saves: the agent's part.
-pub trait Desk: Rounds + WardView {
+pub trait Desk: Rounds + WardView + Enrolling + Calibrating {
     /// # Errors
     /// Complaints about the configuration as it is on the disk.
     fn drawing(&self) -> Result<Drawing, Vec<String>>;
@@ -109,6 +116,10 @@ pub fn router(desk: impl Desk, invitations: PathBuf, clock: Clock) -> Router {
         .route("/camera/{camera}", get(pages::picture))
         .route("/ward", get(ward_page::page))
         .route("/ward.css", get(ward_page::style))
+        .route("/camera.js", get(enrol_page::script))
+        .route("/enrol", get(enrol_page::page).post(enrol_page::act))
+        .route("/enrol/shot/{number}", get(enrol_page::shot))
+        .route("/calibrate", get(calibrate_page::page).post(calibrate_page::act))
         .route("/login", get(round_pages::login).post(round_pages::enter))
         .route("/round", get(round_pages::page).post(round_pages::say))
         .route("/round/list", get(round_pages::part))

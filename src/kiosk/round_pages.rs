@@ -161,7 +161,8 @@ pub async fn aim(State(kiosk): State<Arc<Kiosk>>, headers: HeaderMap) -> Respons
         Some(bytes) => {
             ([(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))], bytes).into_response()
         }
-        None => (StatusCode::NOT_FOUND, "no picture").into_response(),
+        // None yet is no fault.
+        None => StatusCode::NO_CONTENT.into_response(),
     }
 }
 

@@ -214,13 +214,15 @@ fn keep(
 
 fn hear_beat(tx: &Transaction<'_>, device: &DeviceId, beat: &Beat, now: Wall) -> db::Result<()> {
     let cameras = serde_json::to_string(&beat.cameras).unwrap_or_default();
+    let eased = beat.eased.and_then(|eased| serde_json::to_string(&eased).ok());
     tx.execute(
-        "UPDATE device SET stored_faces = ?2, unsent = ?3, cameras = ?4 WHERE device = ?1",
+        "UPDATE device SET stored_faces = ?2, unsent = ?3, cameras = ?4, eased = ?5 WHERE device = ?1",
         params![
             device.as_str(),
             i64::try_from(beat.stored_faces).unwrap_or(i64::MAX),
             i64::try_from(beat.unsent).unwrap_or(i64::MAX),
             cameras,
+            eased,
         ],
     )?;
     bundles::hear(tx, device, beat.bundle.as_ref(), now)

@@ -24,6 +24,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::base::clock::Wall;
 use crate::base::files::{FileError, make_owner_only_folder, read_at_most, sha256_hex, write_owner_only};
 use crate::base::ids::DeviceId;
+pub use crate::base::uri::uri;
 use crate::net::cert::{self, Validity};
 use crate::net::tls::Identity;
 use crate::wire::{event, seal};
@@ -329,19 +330,6 @@ fn hosts_of(pem: &str) -> Option<Vec<String>> {
         v4.or(v6).map(|address| address.to_string())
     });
     Some(hosts.collect())
-}
-
-/// A URI in a certificate is ASCII; a device may be named 三病区-1.
-pub fn uri(source: &str) -> String {
-    let mut uri = String::new();
-    for byte in source.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'.' | b'_') {
-            uri.push(char::from(byte));
-        } else {
-            uri.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    uri
 }
 
 #[cfg(test)]

@@ -139,6 +139,19 @@ pub fn list(db: &Database) -> Result<Vec<Person>, DatabaseError> {
     })
 }
 
+/// Names of those who have an account with one of these roles.
+pub fn of_roles(connection: &Connection, roles: &[Role]) -> db::Result<Vec<String>> {
+    let mut query = connection
+        .prepare_cached("SELECT name FROM person WHERE role = ?1 AND removed_ms IS NULL ORDER BY name")?;
+    let mut names = Vec::new();
+    for role in roles {
+        for name in query.query_map([role.name()], |row| row.get(0))? {
+            names.push(name?);
+        }
+    }
+    Ok(names)
+}
+
 /// Ends an account; its name stays taken. False when there is none.
 ///
 /// # Errors

@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId};
 use crate::domain::draw::{self, Commitment, Seed};
 use crate::domain::order::{MOST_WAITING, Order};
 use crate::domain::sample::{self, Place};
+use crate::platform::cursor::{self, Page};
 use crate::platform::db::{
     self, Connection, Database, DatabaseError, OptionalExtension, Row, Transaction, number, params,
 };
@@ -27,8 +29,6 @@ use crate::platform::spot_results::parts_of;
 pub use crate::platform::spot_results::{Found, Part};
 use crate::platform::{orders, trail};
 
-/// Orders on a page.
-pub const PAGE: usize = 30;
 /// Beds drawn at once, and those a draw is over: a province is sampled hospital by hospital.
 pub const MOST_DRAWN: usize = 200;
 const MOST_AMONG: usize = 20_000;
@@ -98,30 +98,42 @@ pub fn place(
     wanted: &Wanted,
     now: Wall,
 ) -> Result<String, NotPlaced> {
-    if !WITHIN.contains(&wanted.within) {
-        return Err(NotPlaced::Within);
-    }
     let chance = Chance::new()?;
-    db.write(|tx| {
-        let parts = match parts(tx, root, wanted, now)? {
-            Ok(parts) => parts,
-            Err(why) => return Ok(Err(why)),
-        };
-        // Before anything is written: a refusal leaves nothing behind.
-        for device in parts.beds.keys() {
-            if orders::open(tx, device, now)?.len() >= MOST_WAITING {
-                return Ok(Err(NotPlaced::Full(device.clone())));
-            }
+    db.write(|tx| place_in(tx, &chance, root, actor, wanted, now))?
+}
+
+/// As [`place`], within a transaction.
+pub fn place_in(
+    tx: &Transaction<'_>,
+    chance: &Chance,
+    root: Seed,
+    actor: Option<(&str, &str)>,
+    wanted: &Wanted,
+    now: Wall,
+) -> db::Result<Result<String, NotPlaced>> {
+    if !WITHIN.contains(&wanted.within) {
+        return Ok(Err(NotPlaced::Within));
+    }
+    let parts = match parts(tx, root, wanted, now)? {
+        Ok(parts) => parts,
+        Err(why) => return Ok(Err(why)),
+    };
+    // Before anything is written: a refusal leaves nothing behind.
+    for device in parts.beds.keys() {
+        if orders::open(tx, device, now)?.len() >= MOST_WAITING {
+            return Ok(Err(NotPlaced::Full(device.clone())));
         }
-        write(tx, &chance, actor, wanted, &parts, now).map(Ok)
-    })?
+    }
+    write(tx, chance, actor, wanted, &parts, now).map(Ok)
 }
 
 /// Random ids: each ward's is a digest of its name and one secret, so that none is asked for in a transaction.
-struct Chance([u8; 32]);
+pub struct Chance([u8; 32]);
 
 impl Chance {
-    fn new() -> Result<Chance, NotPlaced> {
+    /// # Errors
+    /// [`NotPlaced::Chance`].
+    pub fn new() -> Result<Chance, NotPlaced> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(NotPlaced::Chance)?;
         Ok(Chance(bytes))
@@ -295,7 +307,7 @@ pub fn commitment(connection: &Connection, root: Seed, now: Wall) -> db::Result<
 }
 
 /// An order in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Listed {
     pub id: String,
     /// Who ordered it; nobody on the command line.
@@ -332,33 +344,32 @@ fn listed(row: &Row<'_>) -> db::Result<Listed> {
     })
 }
 
-/// The newest orders of `scope`, and where the next page begins; `after` is where the one before ended.
+/// The newest `most` orders of `scope`, and where the next page begins; `after` is where the one before ended.
 pub fn list(
     connection: &Connection,
     scope: Option<&str>,
-    after: &str,
+    (after, most): (&str, usize),
     now: Wall,
-) -> db::Result<(Vec<Listed>, Option<String>)> {
-    let place = after.split_once('.').and_then(|(at, row)| Some((at.parse().ok()?, row.parse().ok()?)));
-    let (issued, rowid): (i64, i64) = place.unwrap_or((i64::MAX, i64::MAX));
+) -> db::Result<Page<Listed>> {
+    let (issued, rowid) = cursor::time_and_row(after).unwrap_or((i64::MAX, i64::MAX));
     let mut rows: Vec<(Listed, i64)> = connection
         .prepare_cached(&format!(
             "{LISTED}, o.rowid FROM spot_order o
              WHERE (?2 IS NULL OR o.institution = ?2) AND (o.issued_ms, o.rowid) < (?3, ?4)
              ORDER BY o.issued_ms DESC, o.rowid DESC LIMIT ?5"
         ))?
-        .query_map(params![now.0, scope, issued, rowid, PAGE as i64 + 1], |row| {
+        .query_map(params![now.0, scope, issued, rowid, most as i64 + 1], |row| {
             Ok((listed(row)?, row.get(10)?))
         })?
         .collect::<db::Result<_>>()?;
-    let has_more = rows.len() > PAGE;
-    rows.truncate(PAGE);
+    let has_more = rows.len() > most;
+    rows.truncate(most);
     let next = rows.last().filter(|_| has_more).map(|(last, row)| format!("{}.{row}", last.issued));
-    Ok((rows.into_iter().map(|(row, _)| row).collect(), next))
+    Ok(Page { rows: rows.into_iter().map(|(row, _)| row).collect(), next })
 }
 
 /// An order with what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct One {
     pub order: Listed,
     pub draw: Option<Drawn>,
@@ -366,12 +377,15 @@ pub struct One {
 }
 
 /// How a sample was drawn; the seed is there when its deadline is over, and with it the proof.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Drawn {
     pub number: u64,
+    #[schema(value_type = Object)]
     pub bound_by: Commitment,
+    #[schema(value_type = Vec<Object>)]
     pub among: Vec<Place>,
     pub wanted: usize,
+    #[schema(value_type = Option<String>)]
     pub seed: Option<Seed>,
     /// Whether the seed is the one that was bound, and gives just the beds that were ordered.
     pub holds: Option<bool>,

@@ -1,11 +1,12 @@
 //! What came of a spot check, ward by ward: which round answered, and what it found in the beds that were ordered.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::platform::db::{self, Connection, params};
 
 /// What one ward had to do, and what it did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Part {
     pub device: String,
     pub ward: String,
@@ -18,7 +19,7 @@ pub struct Part {
 }
 
 /// One bed of the round that answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Found {
     pub bed: String,
     pub masked_name: Option<String>,

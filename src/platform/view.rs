@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::base::clock::Wall;
+use crate::domain::effort::Eased;
 use crate::domain::irregular::Irregularity;
 use crate::domain::verdict::{CheckResult, Verdict};
 use crate::domain::verify::Proof;
@@ -111,6 +112,9 @@ pub struct DeviceRow {
     pub stored_faces: Option<i64>,
     pub unsent: Option<i64>,
     pub cameras: serde_json::Value,
+    /// Heat or load lets fewer beds be watched at once, as it last said; null where not.
+    #[schema(value_type = Option<Object>)]
+    pub eased: Option<Eased>,
     /// The signed bundle in use, the highest accepted and the root; null where it takes none.
     pub bundle: serde_json::Value,
 }
@@ -373,7 +377,7 @@ fn devices_where(
     let mut query = connection.prepare_cached(
         "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
                 last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
-                cameras, bundle
+                cameras, bundle, eased
          FROM device
          WHERE (?1 IS NULL OR institution = ?1) AND (?2 IS NULL OR device = ?2) AND device > ?3
          ORDER BY device LIMIT ?4",
@@ -404,6 +408,7 @@ fn devices_where(
             unsent: row.get(15)?,
             cameras: json(row.get(16)?),
             bundle: json(row.get(17)?),
+            eased: row.get::<_, Option<String>>(18)?.and_then(|text| serde_json::from_str(&text).ok()),
         });
     }
     Ok(devices)

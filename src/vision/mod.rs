@@ -9,6 +9,7 @@
 //! ```
 //! `models/README.md`, "The front end, exactly", has the numbers; `models/convert/reference.py` is the same in Python.
 
+pub mod crowd;
 pub mod detect;
 pub mod embed;
 pub mod eyes;

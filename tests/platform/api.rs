@@ -73,10 +73,15 @@ impl<'w> Program<'w> {
     }
 }
 
+/// A ward with a case, and a spot check of it.
 async fn world() -> World {
     let world = World::new().await;
     let device = world.device("ward-3a");
     device.uplink().deliver(story(&mut device.journal())).await.unwrap();
+    // Under the id of the document's example: those of the platform are random.
+    let order = "INSERT INTO spot_order VALUES ('0f1e2d3c4b5a6978', NULL, 'ward', '示范医院', ?1, ?1, 0, NULL, NULL, NULL, NULL)";
+    world.db().write(|tx| tx.execute(order, [NOW.0])).unwrap();
+    crate::leads::known(&world.db(), &["1ead0001"]);
     world
 }
 
@@ -174,10 +179,10 @@ async fn the_examples_of_the_document_run_and_their_answers_are_as_described() {
         let body = answer.json();
         schemas.validate(&body, schema).unwrap_or_else(|error| panic!("{method} {asked}: {error}\n{body:#}"));
         // A row was really there to be held against it.
-        if let Some(list) = path
-            .strip_prefix("/api/v1/")
-            .filter(|name| ["rows", "ledger", "exceptions", "devices", "coverage"].contains(name))
-        {
+        if let Some(list) = path.strip_prefix("/api/v1/").filter(|name| {
+            method == "get"
+                && ["rows", "ledger", "exceptions", "devices", "coverage", "orders", "leads"].contains(name)
+        }) {
             assert!(!body[list].as_array().unwrap().is_empty(), "{path}: {body}");
         }
     }
@@ -235,8 +240,12 @@ async fn every_error_is_a_problem() {
     check(Answer { status, head, body }, 421, "wrong-address");
     // A page for people stays a page.
     assert!(bureau.get("/nowhere").await.head.contains("text/plain"));
+    let order = json!({ "kind": "beds", "device": "ward-3a", "beds": ["99"], "minutes": 30 }).to_string();
+    check(bureau.send("POST", "/api/v1/orders", "", Some(&order)).await, 422, "not-ordered");
+    check(bureau.get("/api/v1/orders/none").await, 404, "not-found");
+    check(bureau.get(&format!("{CASE}x/file")).await, 404, "not-found");
     // All but the two that need a used key or a broken disk.
-    assert_eq!(seen.len(), 13, "{seen:?}");
+    assert_eq!(seen.len(), 14, "{seen:?}");
     world.end().await;
 }
 
@@ -291,6 +300,55 @@ async fn a_case_is_read_and_worked_by_programs_under_the_rules_of_the_page() {
     );
     let entries = world.db().read(|db| trail::list(db, None, Some("医保员示范医院"), 50)).unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.act == "answer").count(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn spot_checks_are_ordered_once_and_read_by_programs_and_a_case_leaves_as_a_file() {
+    let world = world().await;
+    let bureau = Program::new(&world, Role::Supervisor, None);
+    let auditor = Program::new(&world, Role::Auditor, None);
+    let hospital = Program::new(&world, Role::Officer, Some("示范医院"));
+    let order = async |program: &Program<'_>, lines: &str, said: Value| {
+        program.send("POST", "/api/v1/orders", lines, Some(&said.to_string())).await
+    };
+    let sample = json!({ "kind": "sample", "institution": "示范医院", "count": 1, "minutes": 30 });
+    assert_eq!(order(&auditor, "", sample.clone()).await.problem(), "forbidden");
+    assert_eq!(order(&hospital, "", sample.clone()).await.problem(), "forbidden");
+    let key = "idempotency-key: sample-1\r\n";
+    let first = order(&bureau, key, sample.clone()).await;
+    assert_eq!((first.status, &first.body), (200, &order(&bureau, key, sample).await.body));
+    let id = first.json()["id"].as_str().unwrap().to_owned();
+    let ward = json!({ "kind": "ward", "device": "ward-3a", "minutes": 30 });
+    assert_eq!(order(&bureau, key, ward).await.problem(), "idempotency-key-reused");
+    for (wrong, kind) in [
+        (json!({ "kind": "ward", "device": "nowhere", "minutes": 30 }), "not-ordered"),
+        (json!({ "kind": "sample", "institution": "示范医院", "count": 201, "minutes": 30 }), "not-ordered"),
+        (json!({ "kind": "ward", "device": "ward-3a", "minutes": 0 }), "not-ordered"),
+        (json!({ "kind": "ward", "device": "ward-3a" }), "bad-request"),
+        (json!({ "kind": "everything", "minutes": 30 }), "bad-request"),
+    ] {
+        assert_eq!(order(&bureau, "", wrong.clone()).await.problem(), kind, "{wrong}");
+    }
+    let listed = auditor.get("/api/v1/orders?limit=1").await.json();
+    assert_eq!(
+        (listed["orders"][0]["id"].as_str(), listed["orders"][0]["person"].as_str()),
+        (Some(id.as_str()), Some("监管员"))
+    );
+    let next = listed["next"].as_str().unwrap();
+    let rest = auditor.get(&format!("/api/v1/orders?cursor={next}")).await.json();
+    assert_eq!((rest["orders"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    let one = auditor.get(&format!("/api/v1/orders/{id}")).await.json();
+    assert_eq!((one["draw"]["number"].as_i64(), &one["draw"]["seed"]), (Some(0), &Value::Null), "{one}");
+    assert_eq!(one["parts"][0]["beds"].as_array().unwrap().len(), 1);
+
+    let file = auditor.get(&format!("{CASE}/file")).await;
+    assert!(file.status == 200 && file.head.contains("application/jsonl"), "{}", file.head);
+    let audit = bedcheck::audit::examine(&file.body, &Default::default()).unwrap();
+    assert!(audit.holds(), "{audit:?}");
+    let entries = world.db().read(|db| trail::list(db, None, None, 50)).unwrap();
+    let acts = |act: &str| entries.iter().filter(|entry| entry.act == act).count();
+    assert_eq!((acts("ordered a spot check"), acts("case file")), (1, 1));
     world.end().await;
 }
 

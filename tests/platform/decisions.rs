@@ -8,28 +8,35 @@ use crate::world::{NOW, World, story};
 const CASE: &str = "/exceptions/ward-3a/S4.04.impersonation.7";
 
 /// Somebody who works through a program's token.
-struct Desk<'w> {
+pub struct Desk<'w> {
     world: &'w World,
     line: String,
 }
 
 impl<'w> Desk<'w> {
-    fn new(world: &'w World, name: &str, role: Role, institution: Option<&str>) -> Desk<'w> {
+    pub fn new(world: &'w World, name: &str, role: Role, institution: Option<&str>) -> Desk<'w> {
         people::add(&world.db(), name, role, institution, NOW).unwrap();
         let until = bedcheck::base::clock::Wall(NOW.0 + 1000);
         let token = sessions::program(&world.db(), name, NOW, until).unwrap();
         Desk { world, line: format!("authorization: Bearer {token}\r\n") }
     }
 
-    async fn page(&self, path: &str) -> (u16, String) {
+    pub async fn page(&self, path: &str) -> (u16, String) {
         let (status, _, body) = self.world.send("GET", path, &self.line, &[]).await;
         (status, String::from_utf8(body).unwrap())
     }
 
+    /// Status, where it leads or nothing, and the page.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (u16, String, String) {
+        let (status, head, body) = self.world.send("POST", path, &self.line, fields).await;
+        let leads = head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default();
+        (status, leads.to_owned(), String::from_utf8(body).unwrap())
+    }
+
     async fn step(&self, step: &str, version: &str, reason: &str, text: &str) -> (u16, String) {
         let fields = [("step", step), ("version", version), ("reason", reason), ("text", text)];
-        let (status, _, body) = self.world.send("POST", &format!("{CASE}/step"), &self.line, &fields).await;
-        (status, String::from_utf8(body).unwrap())
+        let (status, _, body) = self.post(&format!("{CASE}/step"), &fields).await;
+        (status, body)
     }
 }
 

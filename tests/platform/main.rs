@@ -29,6 +29,7 @@ mod door;
 mod doors;
 mod enrolment;
 mod kiosk;
+mod leads;
 mod migrate;
 mod papers;
 mod parcel;

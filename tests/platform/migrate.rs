@@ -52,7 +52,7 @@ fn a_platform_is_made_on_a_server_and_moved_from_a_file_to_it_and_back() {
     assert!(said.contains("uses the copy") && !moved.join("database").exists(), "{said}");
     let people = fine(&moved, &["person", "list"]);
     assert!(people.contains("李四") && people.contains("赵六"), "{people}");
-    assert!(fine(&moved, &["migrate"]).contains("version 9 already"));
+    assert!(fine(&moved, &["migrate"]).contains("already"));
 }
 
 #[test]

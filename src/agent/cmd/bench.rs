@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::agent::cmd::{Pack, assets, bench_cameras, bench_domain, say, say_json};
+use crate::agent::cmd::{Pack, assets, bench_cameras, bench_domain, bench_gallery, say, say_json};
 use crate::base::exit::{Code, Ending};
 use crate::base::files::read_at_most;
 use crate::base::frame::Picture;
@@ -31,6 +31,10 @@ pub struct Bench {
     /// Measure deciding alone instead: a thousand beds, ten thousand facts, one round.
     #[arg(long, conflicts_with = "cameras")]
     domain: bool,
+    /// Measure looking one face up among so many instead, each compared, on one core.
+    #[arg(long, value_name = "N", conflicts_with_all = ["cameras", "domain"],
+          value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    gallery: Option<u32>,
     /// Seconds for which cameras are measured on patrol, and again while watched.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
@@ -54,6 +58,9 @@ impl Bench {
         if self.domain {
             return answer(&measure_domain(&stopwatch)?, self.json);
         }
+        if let Some(people) = self.gallery {
+            return answer(&measure_gallery(&stopwatch, people as usize)?, self.json);
+        }
         let began = stopwatch.seconds();
         let mut eyes = self.pack.open()?;
         let start_up = stopwatch.seconds() - began;
@@ -75,6 +82,22 @@ fn measure_domain(watch: &Stopwatch) -> anyhow::Result<Value> {
         "facts": bench_domain::FACTS,
         "runs": watch.runs,
         "ms": { "believe": ms(fold), "believe_and_decide_a_round": ms(all) },
+    }))
+}
+
+fn measure_gallery(watch: &Stopwatch, people: usize) -> anyhow::Result<Value> {
+    let crowd = bench_gallery::crowd(people);
+    // The last one is found last, and is who it should be.
+    let probe = bench_gallery::face(people - 1);
+    let search = watch.median(|| Ok(crowd.nearest(&probe)))?;
+    let found = crowd.nearest(&probe).is_some_and(|(number, _)| number == people - 1);
+    Ok(json!({
+        "templates": people,
+        "numbers_each": bench_gallery::WIDTH,
+        "runs": watch.runs,
+        "search_ms": ms(search),
+        "found": found,
+        "resident_mb": resident_mb(),
     }))
 }
 

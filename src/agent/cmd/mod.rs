@@ -3,6 +3,7 @@
 mod bench;
 mod bench_cameras;
 mod bench_domain;
+mod bench_gallery;
 mod calibrate;
 mod camera;
 mod config;

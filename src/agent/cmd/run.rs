@@ -9,6 +9,7 @@ use crate::agent::cmd::config::Which;
 use crate::agent::cmd::zones::serve_page;
 use crate::agent::cmd::{interrupted, say, tokio};
 use crate::agent::config::{self, Above, Settings};
+use crate::agent::enrol_desk::Sittings;
 use crate::agent::health::{self, Health};
 use crate::agent::reload::Follower;
 use crate::agent::tasks;
@@ -140,7 +141,8 @@ impl Agent {
         }
         if let Some(address) = &self.settings.page {
             let (health, clock) = (self.health.clone(), self.clock.clone());
-            let desk = ZoneDesk { config: self.config.clone(), above: self.above.clone(), health, clock };
+            let (config, above, sittings) = (self.config.clone(), self.above.clone(), Sittings::default());
+            let desk = ZoneDesk { config, above, health, clock, sittings };
             let address = serve_page(desk, &self.settings, address, stopping).await?;
             info!(%address, "The local page is served here; `bedcheck zones` gives a link to it.");
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::agent::cmd::config::Which;
 use crate::agent::cmd::{interrupted, say, tokio};
 use crate::agent::config::Settings;
+use crate::agent::enrol_desk::Sittings;
 use crate::agent::health::Health;
 use crate::agent::tasks;
 use crate::agent::zones::{USUAL_ADDRESS, ZoneDesk, folder, note_address, noted_address};
@@ -45,7 +46,8 @@ impl Zones {
         let address = self.listen.clone().or_else(|| settings.page.clone());
         let address = address.unwrap_or_else(|| USUAL_ADDRESS.to_owned());
         let above = self.which.above();
-        let desk = ZoneDesk { config: self.which.config, above, health, clock };
+        let sittings = Sittings::default();
+        let desk = ZoneDesk { config: self.which.config, above, health, clock, sittings };
         let address = serve_page(desk, &settings, &address, stopping).await?;
         say(invitation(&settings, &address)?);
         say("画完后按 Ctrl-C 结束 · Ctrl-C ends it when everything is drawn");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::agent::evaluate::Rate;
+use crate::base::frame::Picture;
 use crate::base::picture;
 use crate::capture::recorded::Recorded;
 use crate::vision::eyes::Eyes;
@@ -77,12 +78,20 @@ pub fn score(eyes: &mut Eyes, path: &Path) -> anyhow::Result<Option<f32>> {
     } else {
         vec![picture::read(path)?]
     };
+    score_pictures(eyes, &pictures)
+}
+
+/// Scores the pictures of one presentation; `None` where no face was found in any of them.
+///
+/// # Errors
+/// A net that fails, a pack without a PAD net.
+pub fn score_pictures(eyes: &mut Eyes, pictures: &[Picture]) -> anyhow::Result<Option<f32>> {
     let mut scores = Vec::new();
     for picture in pictures {
-        let faces = eyes.faces(&picture)?;
+        let faces = eyes.faces(picture)?;
         let largest = faces.iter().max_by(|a, b| a.quality.width_px.total_cmp(&b.quality.width_px));
         let Some(face) = largest else { continue };
-        let score = eyes.liveness(&picture, &face.mesh)?;
+        let score = eyes.liveness(picture, &face.mesh)?;
         scores
             .push(score.ok_or_else(|| anyhow::anyhow!("this pack has no PAD net ([pad] in its manifest)"))?);
     }

@@ -1,30 +1,30 @@
 //! The life of a case for programs: read with its timeline, steps taken under the rules of the page.
 //!
 //! A step names the version it was decided on, in `If-Match` (412 when older) or in the body (409 when older); of two
-//! decisions at once the second is refused. With an `Idempotency-Key` a step that is sent again, because its answer was
-//! lost, gets the first answer and is not taken twice: step and answer are one transaction.
+//! decisions at once the second is refused. A step that is sent again with its `Idempotency-Key` is not taken twice
+//! (`once`).
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::base::clock::Wall;
-use crate::base::files::sha256_hex;
 use crate::domain::handling::{self, Step};
 use crate::platform::api::lists::{Answer, Exception};
+use crate::platform::api::once;
 use crate::platform::api::problem::{self, Problem};
-use crate::platform::dashboard::{Dashboard, Trouble};
+use crate::platform::dashboard::{Dashboard, case};
 use crate::platform::db::{self, Connection, Transaction};
 use crate::platform::handling::{Decision, NotTaken, Taken, take_in};
 use crate::platform::sessions::Visitor;
 use crate::platform::stay::{self, Check, Lying, Opening, Spot};
-use crate::platform::{answered, handling as cases, rights};
+use crate::platform::{handling as cases, rights};
 
 /// A case with everything known around it.
 #[derive(Serialize, ToSchema)]
@@ -196,37 +196,15 @@ pub async fn step(
         Ok(said) => said,
         Err(rejection) => return Ok(rejection.into_response()),
     };
-    let key = answered::key(&headers).map_err(|detail| Problem::because(problem::BAD_REQUEST, detail))?;
     let matched = headers.get(header::IF_MATCH).map(|value| value.as_bytes().to_vec());
     let request = serde_json::to_vec(&(&device, &id, &said, matched)).unwrap_or_default();
-    let (request, now) = (sha256_hex(&request), dashboard.clock.now().wall);
-    let db = dashboard.db.clone();
-    let work = move || {
-        db.write(|tx| {
-            if let Some(key) = &key
-                && let Some(first) = answered::find(tx, (&who.name, key), &request, now)?
-            {
-                return Ok(first);
-            }
-            let answer = match taken(tx, (&device, &id), &who, &headers, said, now)? {
-                Ok(done) => (200, serde_json::to_string(&done).unwrap_or_default()),
-                Err(problem) => (problem.kind().status.as_u16(), problem.body()),
-            };
-            if let Some(key) = &key {
-                answered::keep(tx, (&who.name, key), &request, &answer, now)?;
-            }
-            Ok(answered::Answer::Was(answer))
-        })
+    let (of, now) = (who.name.clone(), dashboard.clock.now().wall);
+    let version = version(&headers, &said);
+    let work = move |tx: &Transaction<'_>| match version {
+        Ok(version) => taken(tx, (&device, &id), &who, version, said, now),
+        Err(problem) => Ok(Err(problem)),
     };
-    let answer = tokio::task::spawn_blocking(work).await.map_err(|_| Problem::from(Trouble::Gone))??;
-    match answer {
-        answered::Answer::Was((status, body)) => {
-            let kind = if status == 200 { "application/json" } else { problem::MEDIA_TYPE };
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            Ok((status, [(header::CONTENT_TYPE, kind)], body).into_response())
-        }
-        answered::Answer::OfAnother => Err(Problem::new(problem::KEY_REUSED)),
-    }
+    once::answer(&dashboard, &headers, (&of, &request), work).await
 }
 
 /// The version that was named, and what an older one is called.
@@ -248,14 +226,10 @@ fn taken(
     tx: &Transaction<'_>,
     place: (&str, &str),
     who: &Visitor,
-    headers: &HeaderMap,
+    (version, older): (i64, problem::Kind),
     said: Said,
     now: Wall,
 ) -> db::Result<Result<Done, Problem>> {
-    let (version, older) = match version(headers, &said) {
-        Ok(version) => version,
-        Err(problem) => return Ok(Err(problem)),
-    };
     let Some(step) = Step::named(&said.step) else {
         let names = Step::ALL.map(Step::name).join(", ");
         return Ok(Err(Problem::because(
@@ -278,6 +252,23 @@ fn taken(
         Err(NotTaken::NotAllowed(why)) => Err(Problem::because(problem::NOT_ALLOWED, why)),
         Err(NotTaken::Database(error)) => return Err(error.cause),
     })
+}
+
+/// `GET /api/v1/exceptions/{device}/{id}/file`
+#[utoipa::path(get, path = "/api/v1/exceptions/{device}/{id}/file", tag = "cases",
+    params(("device" = String, Path, example = "ward-3a"),
+        ("id" = String, Path, example = "S4.04.impersonation.7")),
+    summary = "离线核验文件 / The case as a file",
+    description = "与页面上的“离线核验文件”相同：声明、回执、日志证明；无需网络与平台，用 bedcheck-verify 核验。 / The file of \
+                   the case page: statements, receipts, proofs of the log; bedcheck-verify checks it without network or \
+                   platform.",
+    responses((status = 200, body = String, content_type = "application/jsonl"),
+        (status = 404, body = problem::Sent, content_type = "application/problem+json", description = "没有 / none")))]
+pub async fn file(
+    State(dashboard): State<Arc<Dashboard>>,
+    Path((device, id)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    case::file(dashboard, device, id).await?.ok_or(Problem::new(problem::NOT_FOUND))
 }
 
 /// What is known of the sealed picture of one event.

@@ -42,6 +42,8 @@ use crate::platform::sessions::Visitor;
     security(("token" = [])),
     servers((url = "/", description = "本平台；仅本机地址 / this platform, on its loopback address")),
     tags((name = "cases", description = "异常与案件 / exceptions and their cases"),
+        (name = "orders", description = "抽查 / spot checks"),
+        (name = "leads", description = "智慧筛查线索 / leads of the screening"),
         (name = "lists", description = "列表 / lists"),
         (name = "exports", description = "导出 / exports"),
         (name = "exchange", description = "与其他系统交换 / exchange with other systems"))

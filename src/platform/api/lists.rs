@@ -45,6 +45,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// The first page, of so many rows.
+    pub fn of(limit: Option<usize>) -> Wanted {
+        Wanted { limit, cursor: None }
+    }
+
     pub fn most(&self) -> Result<usize, Problem> {
         let most = self.limit.unwrap_or(USUAL);
         if (1..=MOST).contains(&most) {

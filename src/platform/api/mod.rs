@@ -8,8 +8,11 @@ mod cases;
 mod document;
 mod exports;
 mod fhir;
+mod leads;
 mod lists;
 mod national;
+mod once;
+mod orders;
 pub mod problem;
 mod scores;
 
@@ -41,7 +44,14 @@ fn described() -> OpenApiRouter<Arc<Dashboard>> {
         .routes(routes!(lists::exceptions))
         .routes(routes!(cases::show))
         .routes(routes!(cases::step))
+        .routes(routes!(cases::file))
         .routes(routes!(cases::evidence))
+        .routes(routes!(orders::list, orders::place))
+        .routes(routes!(orders::show))
+        .routes(routes!(leads::list))
+        .routes(routes!(leads::show))
+        .routes(routes!(leads::step))
+        .routes(routes!(leads::association))
         .routes(routes!(exports::exceptions))
         .routes(routes!(exports::score))
         .routes(routes!(fhir::issues))

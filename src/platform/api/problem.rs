@@ -91,6 +91,12 @@ pub const NOT_ALLOWED: Kind = kind(
     "此时不能这样处理，或理由不符",
     "this step cannot be taken now, or not with this reason",
 );
+pub const NOT_ORDERED: Kind = kind(
+    "not-ordered",
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "不能这样下达抽查",
+    "a spot check cannot be ordered like this",
+);
 pub const KEY_REUSED: Kind = kind(
     "idempotency-key-reused",
     StatusCode::UNPROCESSABLE_ENTITY,
@@ -111,7 +117,7 @@ pub const INTERNAL: Kind = kind(
 );
 
 /// Every kind, for the page that explains them.
-pub const KINDS: [Kind; 15] = [
+pub const KINDS: [Kind; 16] = [
     BAD_REQUEST,
     BAD_CURSOR,
     NOT_SIGNED_IN,
@@ -124,6 +130,7 @@ pub const KINDS: [Kind; 15] = [
     MEDIA,
     MISDIRECTED,
     NOT_ALLOWED,
+    NOT_ORDERED,
     KEY_REUSED,
     NO_VERSION,
     INTERNAL,

@@ -3,6 +3,8 @@
 mod device;
 mod migrate;
 mod people;
+#[cfg(feature = "screening")]
+mod screening;
 mod update;
 mod webhook;
 
@@ -115,6 +117,10 @@ enum Command {
     /// Sign updates of models, policy and calibration.
     #[command(subcommand)]
     Update(Update),
+    /// Screening 智慧筛查: settlements joined to presence, rules, leads.
+    #[cfg(feature = "screening")]
+    #[command(subcommand)]
+    Screening(screening::Screening),
     /// Receive from devices and show the dashboard until SIGTERM.
     Serve {
         #[arg(long)]
@@ -180,6 +186,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Export { dir, device, exception, out } => export(&dir, device, &exception, &out, now),
         Command::Head { dir } => head(&dir, now),
         Command::Update(command) => command.run(now),
+        #[cfg(feature = "screening")]
+        Command::Screening(command) => screening::run(command, now),
         Command::Serve { dir, devices, enrol, dashboard, grace, rate } => {
             run_server(&Settings { dir, devices, enrol, dashboard, grace, rate })
         }

@@ -17,7 +17,16 @@ pub async fn show(
     Path((device, exception)): Path<(String, String)>,
 ) -> Result<Response, Trouble> {
     let missing = || (StatusCode::NOT_FOUND, "没有此异常 / there is no such exception").into_response();
-    let Ok(device) = DeviceId::new(device) else { return Ok(missing()) };
+    Ok(file(dashboard, device, exception).await?.unwrap_or_else(missing))
+}
+
+/// The file as an answer; `None` where there is no such exception.
+pub async fn file(
+    dashboard: Arc<Dashboard>,
+    device: String,
+    exception: String,
+) -> Result<Option<Response>, Trouble> {
+    let Ok(device) = DeviceId::new(device) else { return Ok(None) };
     let now = dashboard.clock.now().wall;
     let work = move || {
         let file = export(&dashboard.db, &dashboard.keys, &device, &exception, now);
@@ -27,7 +36,7 @@ pub async fn show(
         file
     };
     match tokio::task::spawn_blocking(work).await.map_err(|_| Trouble::Gone)? {
-        Err(ExportError::Unknown(..)) => Ok(missing()),
+        Err(ExportError::Unknown(..)) => Ok(None),
         Err(error) => Err(error.into()),
         Ok(file) => {
             let headers = [
@@ -35,7 +44,7 @@ pub async fn show(
                 (header::CACHE_CONTROL, "no-store"),
                 (header::CONTENT_DISPOSITION, "attachment; filename=\"case.bedcheck\""),
             ];
-            Ok((headers, file).into_response())
+            Ok(Some((headers, file).into_response()))
         }
     }
 }

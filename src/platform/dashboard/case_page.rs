@@ -40,7 +40,8 @@ struct Page {
     next: Term,
     advice: Term,
     article: Option<Article>,
-    evidence: Vec<(String, String)>,
+    /// The one worth opening first, and the others.
+    evidence: Vec<Sealed>,
     file: Option<String>,
     /// Where a spot check of this bed or ward is ordered, for whom may.
     order: Option<String>,
@@ -48,6 +49,13 @@ struct Page {
     actions: Vec<Action>,
     path: String,
     version: i64,
+}
+
+/// A sealed picture that two people may open.
+struct Sealed {
+    page: String,
+    when: String,
+    verdict: Term,
 }
 
 /// One thing that may be done now.
@@ -147,13 +155,7 @@ fn page(
     let name = row.masked_name.as_deref().map_or_else(String::new, |name| format!(" · {name}"));
     let case_file = format!("/case/{}/{}", uri(&row.device), uri(&row.id));
     let opens = rights::may_read(visitor.role, "/evidence/{device}/{id}");
-    let evidence = checks.iter().filter(|_| opens).filter_map(|check| {
-        let event = check.evidence.as_ref()?;
-        Some((
-            format!("/evidence/{}/{}", uri(&row.device), uri(event)),
-            moment(check.done.unwrap_or(check.due)),
-        ))
-    });
+    let evidence = if opens { evidence(row, checks) } else { Vec::new() };
     Page {
         l,
         f,
@@ -171,7 +173,7 @@ fn page(
         next: case_words::next(handling.state),
         advice: words::next_step(&row.kind),
         article: article::of(&row.kind),
-        evidence: evidence.collect(),
+        evidence,
         file: rights::may_read(visitor.role, "/case/{device}/{id}").then_some(case_file),
         events: timeline::events(l, queued, handling, history),
         order: order(row, visitor),
@@ -179,6 +181,20 @@ fn page(
         path,
         version: handling.version,
     }
+}
+
+/// Sealed pictures: first the newest of what the case says, which is the one to open; then the others, the newest first.
+fn evidence(row: &view::ExceptionRow, checks: &[stay::Check]) -> Vec<Sealed> {
+    let mut sealed: Vec<&stay::Check> = checks.iter().filter(|check| check.evidence.is_some()).collect();
+    sealed.sort_by_key(|check| check.verdict != row.verdict);
+    let link = |check: &stay::Check| {
+        Some(Sealed {
+            page: format!("/evidence/{}/{}", uri(&row.device), uri(check.evidence.as_ref()?)),
+            when: moment(check.done.unwrap_or(check.due)),
+            verdict: words::verdict(check.verdict.as_deref()),
+        })
+    };
+    sealed.into_iter().filter_map(link).collect()
 }
 
 fn order(row: &view::ExceptionRow, visitor: &Visitor) -> Option<String> {

@@ -1,7 +1,9 @@
 //! The words for what people do with a case, and for what the audit trail says they did.
 
 use crate::domain::handling::{State, Step};
+use crate::domain::lead;
 use crate::domain::role::Role;
+use crate::platform::dashboard::lead_words;
 use crate::platform::dashboard::words::Term;
 
 const fn term(zh: &'static str, en: &'static str, mark: &'static str) -> Term {
@@ -83,6 +85,9 @@ pub fn act(name: &str) -> Term {
     if let Some(taken) = Step::named(name) {
         return step(taken);
     }
+    if let Some(taken) = lead::Step::named(name) {
+        return lead_words::step(taken);
+    }
     match name {
         "signed in" => term("登录", "signed in", ""),
         "signed out" => term("退出", "signed out", ""),
@@ -98,6 +103,8 @@ pub fn act(name: &str) -> Term {
         "coverage" => term("查看覆盖", "saw the coverage", ""),
         "checks" => term("查看核查", "saw checks", ""),
         "screening" => term("查看筛查", "saw the screening", ""),
+        "lead" => term("查看线索", "saw a lead", ""),
+        "associations" => term("查看关联图", "saw associations", ""),
         "rows" => term("查看床位", "saw beds", ""),
         "evidence" => term("查看启封页", "saw the page of evidence", ""),
         "picture" => term("查看图像", "saw a picture", ""),

@@ -1,4 +1,4 @@
-//! The pages that list: coverage of the patrol, single checks, screening, devices, the audit trail.
+//! The pages that list: coverage of the patrol, single checks, contradictions, devices, the audit trail.
 
 use std::sync::Arc;
 
@@ -184,8 +184,8 @@ fn check_line(l: Lang, row: checks::Check) -> CheckLine {
 }
 
 #[derive(Template)]
-#[template(path = "screening.html", config = "src/platform/dashboard/askama.toml")]
-struct Screening {
+#[template(path = "contradictions.html", config = "src/platform/dashboard/askama.toml")]
+struct Contradictions {
     l: Lang,
     f: Frame,
     kinds: Vec<Lead>,
@@ -209,8 +209,8 @@ const LEADS: [&str; 6] = [
 ];
 const MOST_LEADS: usize = 10;
 
-/// `GET /screening`.
-pub async fn screening(
+/// `GET /screening/contradictions`.
+pub async fn contradictions(
     State(dashboard): State<Arc<Dashboard>>,
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
@@ -233,8 +233,8 @@ pub async fn screening(
             Ok(kinds)
         })
         .await?;
-    let f = Frame::new(l, &visitor, "/screening", "/screening");
-    Ok(Html(Screening { l, f, kinds }.render()?))
+    let f = Frame::new(l, &visitor, "/screening", "/screening/contradictions");
+    Ok(Html(Contradictions { l, f, kinds }.render()?))
 }
 
 #[derive(Template)]

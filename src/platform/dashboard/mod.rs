@@ -5,13 +5,17 @@
 //! script or style is allowed, askama escapes), copies of evidence in a cache (`no-store`). Who asks and what they may
 //! do is settled in `door`.
 
-mod case;
+mod association_page;
+pub mod case;
 mod case_page;
 pub(super) mod case_words;
 mod contradictions;
 mod door;
 mod evidence;
 pub(super) mod frame;
+mod lead_page;
+mod lead_words;
+mod leads_page;
 mod lists;
 mod order_pages;
 mod order_words;
@@ -57,7 +61,7 @@ const MOST_FORM: usize = 16 * 1024;
 pub struct Dashboard {
     pub(super) db: Database,
     pub(super) clock: Clock,
-    keys: Arc<Keys>,
+    pub keys: Arc<Keys>,
     changed: watch::Receiver<u64>,
     /// Enrolments refused since the start.
     pub(super) refused: Arc<AtomicU64>,
@@ -102,7 +106,11 @@ impl Dashboard {
             .route("/evidence/look/{token}", get(evidence::look))
             .route("/verification", get(lists::checks))
             .route("/patrol", get(lists::patrol))
-            .route("/screening", get(lists::screening))
+            .route("/screening", get(leads_page::show))
+            .route("/screening/contradictions", get(lists::contradictions))
+            .route("/screening/leads/{id}", get(lead_page::show))
+            .route("/screening/leads/{id}/step", post(lead_page::step))
+            .route("/screening/association", get(association_page::show))
             .route("/devices", get(lists::devices))
             .route("/audit", get(lists::audit))
             .route("/score", get(score_page::page))

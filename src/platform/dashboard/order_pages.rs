@@ -21,6 +21,8 @@ use crate::platform::spot_checks::{self, NotPlaced, Wanted, What};
 use crate::platform::wards::{self, Ward};
 use crate::platform::{queue, rights};
 
+/// Orders on a page.
+const PAGE: usize = 30;
 /// Wards that are offered to choose from; of more the name of the device is typed.
 const MOST_OFFERED: usize = 200;
 /// Minutes that are offered.
@@ -163,10 +165,10 @@ async fn draw_list(
     let may_order = rights::may_write(visitor.role, "/orders");
     let (rows, next, bound, wards, institutions) = dashboard
         .read(move |connection| {
-            let (rows, next) = spot_checks::list(connection, who.scope(), &after, now)?;
+            let page = spot_checks::list(connection, who.scope(), (&after, PAGE), now)?;
             let bound = spot_checks::commitment(connection, root, now)?;
             let wards = if may_order { wards::list(connection, who.scope(), now)? } else { Vec::new() };
-            Ok((rows, next, bound, wards, queue::institutions(connection, who.scope())?))
+            Ok((page.rows, page.next, bound, wards, queue::institutions(connection, who.scope())?))
         })
         .await?;
     let offered = (wards.len() <= MOST_OFFERED).then(|| wards.into_iter().map(offered).collect());

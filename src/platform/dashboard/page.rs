@@ -106,6 +106,8 @@ pub struct Device {
     pub duplicates: i64,
     pub faces: String,
     pub unsent: String,
+    /// What is to be said of eased work.
+    pub eased: Option<String>,
     pub state: Term,
 }
 
@@ -265,6 +267,7 @@ pub fn device(l: Lang, now: Wall, row: &DeviceRow) -> Device {
         duplicates: row.duplicates,
         faces: number(row.stored_faces),
         unsent: number(row.unsent),
+        eased: row.eased.map(|eased| words::eased(l, eased)),
         state,
     }
 }

@@ -1,6 +1,7 @@
 //! The words of the page, Chinese first: terms, claims a supervisor can act on, times and numbers.
 
 use crate::base::clock::Wall;
+use crate::domain::effort::{Burden, Eased};
 use crate::domain::facts::Excuse;
 use crate::domain::liveness::Cue;
 use crate::platform::dashboard::contradictions;
@@ -49,6 +50,18 @@ impl Term {
 
 const fn term(zh: &'static str, en: &'static str, mark: &'static str) -> Term {
     Term { zh, en, mark }
+}
+
+/// A device that watches fewer beds at once than it may; no fault, but a round takes longer.
+pub fn eased(l: Lang, Eased { beds_at_once, of, by }: Eased) -> String {
+    let why = match by {
+        Burden::Heat => l.t("主板过热", "the board is hot"),
+        Burden::Load => l.t("负荷过高", "the board is busy"),
+    };
+    match l {
+        Lang::Zh => format!("{why}，同时核查减为 {beds_at_once}/{of} 床，时限内仍会查完"),
+        Lang::En => format!("{why}: {beds_at_once} of {of} beds watched at once; deadlines are kept"),
+    }
 }
 
 pub fn verdict(name: Option<&str>) -> Term {

@@ -1,4 +1,4 @@
-//! The tables.
+//! The tables of version 9; what later versions have more is in `migrations`.
 
 use crate::base::sqlite::Schema;
 
