@@ -178,6 +178,20 @@ impl TimeProvider for NotBefore {
     }
 }
 
+/// A client without a certificate of its own, for servers whose certificate is of this CA.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn client_of(ca_pem: &str) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(TlsError::Pair)?
+        .with_root_certificates(roots(ca_pem)?)
+        .with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
 /// The agent's end: trusts our CA and nothing else, shows its own certificate.
 ///
 /// # Errors

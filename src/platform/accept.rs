@@ -1,7 +1,6 @@
 //! What a believed batch changes: the chain first, then roster, ledger and cases, all in one transaction.
 
 use ed25519_dalek::SigningKey;
-use rusqlite::params;
 use tracing::{info, warn};
 
 use crate::base::clock::Wall;
@@ -11,7 +10,7 @@ use crate::domain::Finding;
 use crate::platform::bundles;
 use crate::platform::cases::{self, Own};
 use crate::platform::chain::{self, Believed, Place};
-use crate::platform::db::{Transaction, number};
+use crate::platform::db::{self, Transaction, number, params};
 use crate::platform::devices::{self, Registered};
 use crate::platform::draws;
 use crate::platform::ledger::{self, Source};
@@ -30,7 +29,7 @@ pub fn commit(
     device: &DeviceId,
     items: &[Believed],
     now: Wall,
-) -> rusqlite::Result<Option<Receipt>> {
+) -> db::Result<Option<Receipt>> {
     let Some(mut registered) = devices::find(tx, device)?.filter(|known| !known.revoked) else {
         return Ok(None);
     };
@@ -75,8 +74,8 @@ pub fn commit(
 }
 
 /// Signs a receipt and keeps it: what a later statement is anchored in must be found again.
-pub fn sign(tx: &Transaction<'_>, receipt: &Receipt, key: &SigningKey) -> rusqlite::Result<Envelope> {
-    let json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+pub fn sign(tx: &Transaction<'_>, receipt: &Receipt, key: &SigningKey) -> db::Result<Envelope> {
+    let json = |error| db::Error::ToSqlConversionFailure(Box::new(error));
     let payload = serde_json::to_vec(receipt).map_err(json)?;
     let digest = sha256_hex(&payload);
     let envelope = Envelope::sign(key, RECEIPT_TYPE, payload);
@@ -95,12 +94,12 @@ pub fn sign(tx: &Transaction<'_>, receipt: &Receipt, key: &SigningKey) -> rusqli
 }
 
 /// Where the device must go on: the head of the epoch it spoke of, also when we have nothing of it.
-fn head_of(tx: &Transaction<'_>, device: &DeviceId, epoch: String) -> rusqlite::Result<Head> {
+fn head_of(tx: &Transaction<'_>, device: &DeviceId, epoch: String) -> db::Result<Head> {
     Ok(chain::head(tx, device, &epoch)?.unwrap_or(Head { epoch, seq: 0, link: NO_LINK.to_owned() }))
 }
 
 /// One batch ahead of the head is an old batch or a restored platform; two in a row is a gap.
-fn note_gap(tx: &Transaction<'_>, device: &DeviceId, first: Place, now: Wall) -> rusqlite::Result<()> {
+fn note_gap(tx: &Transaction<'_>, device: &DeviceId, first: Place, now: Wall) -> db::Result<()> {
     if first != Place::Ahead {
         let had_gap = tx.execute(
             "UPDATE device SET gap_starts = 0 WHERE device = ?1 AND gap_starts > 0",
@@ -129,7 +128,7 @@ fn begin_epoch(
     registered: &mut Registered,
     epoch: &str,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     if registered.epoch.is_some() {
         cases::raise(tx, device, Own::ChainNewEpoch, now)?;
     }
@@ -139,7 +138,7 @@ fn begin_epoch(
     Ok(())
 }
 
-fn count(tx: &Transaction<'_>, device: &DeviceId, place: Place) -> rusqlite::Result<()> {
+fn count(tx: &Transaction<'_>, device: &DeviceId, place: Place) -> db::Result<()> {
     let column = match place {
         Place::Next | Place::NewEpoch => "accepted",
         Place::Known => "duplicates",
@@ -157,7 +156,7 @@ fn keep(
     item: &Believed,
     registered: &Registered,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let is_new = chain::append(tx, device, item, now)?;
     if item.cover != Cover::Whole {
         cases::raise(tx, device, Own::Pruned, now)?;
@@ -213,7 +212,7 @@ fn keep(
     }
 }
 
-fn hear_beat(tx: &Transaction<'_>, device: &DeviceId, beat: &Beat, now: Wall) -> rusqlite::Result<()> {
+fn hear_beat(tx: &Transaction<'_>, device: &DeviceId, beat: &Beat, now: Wall) -> db::Result<()> {
     let cameras = serde_json::to_string(&beat.cameras).unwrap_or_default();
     let eased = beat.eased.and_then(|eased| serde_json::to_string(&eased).ok());
     tx.execute(
@@ -229,11 +228,12 @@ fn hear_beat(tx: &Transaction<'_>, device: &DeviceId, beat: &Beat, now: Wall) ->
     bundles::hear(tx, device, beat.bundle.as_ref(), now)
 }
 
-fn replace_roster(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen) -> rusqlite::Result<()> {
+fn replace_roster(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen) -> db::Result<()> {
     tx.execute("DELETE FROM roster WHERE device = ?1", [device.as_str()])?;
     for row in &roster.stays {
         tx.execute(
-            "INSERT OR REPLACE INTO roster VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO roster VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (device, bed) DO UPDATE SET stay = ?3, masked_name = ?4, templates = ?5",
             params![
                 device.as_str(),
                 row.bed.as_str(),

@@ -1,10 +1,9 @@
 //! Answers to writes of programs, kept for a request that is sent again because its answer was lost (`Idempotency-Key`).
 
 use axum::http::HeaderMap;
-use rusqlite::{OptionalExtension, params};
 
 use crate::base::clock::Wall;
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, OptionalExtension, Transaction, params};
 
 const KEPT_MS: i64 = 24 * 3_600_000;
 const MOST_KEY: usize = 128;
@@ -36,7 +35,7 @@ pub fn find(
     (person, key): (&str, &str),
     request: &str,
     now: Wall,
-) -> rusqlite::Result<Option<Answer>> {
+) -> db::Result<Option<Answer>> {
     let found: Option<(String, u16, String)> = tx
         .prepare_cached(
             "SELECT request, status, body FROM answered WHERE person = ?1 AND key = ?2 AND at_ms > ?3",
@@ -59,9 +58,12 @@ pub fn keep(
     request: &str,
     (status, body): &(u16, String),
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     tx.prepare_cached("DELETE FROM answered WHERE at_ms <= ?1")?.execute([now.0.saturating_sub(KEPT_MS)])?;
-    tx.prepare_cached("INSERT OR REPLACE INTO answered VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![person, key, request, status, body, now.0])?;
+    tx.prepare_cached(
+        "INSERT INTO answered VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (person, key) DO UPDATE SET request = ?3, status = ?4, body = ?5, at_ms = ?6",
+    )?
+    .execute(params![person, key, request, status, body, now.0])?;
     Ok(())
 }

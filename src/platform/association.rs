@@ -3,11 +3,12 @@
 //! A run of the screening adds the visits and the money up once, so that a page follows an index and never the
 //! settlements. Every pair is kept once, its kinds in the order of [`Kind`]; it is walked in both directions.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Transaction, params,
+};
 
 /// Pairs of one transaction.
 const TOGETHER: usize = 2_000;
@@ -106,7 +107,7 @@ pub fn replace(
     db.write(|tx| tx.execute("DELETE FROM association WHERE run <> ?1", [run]).map(drop))
 }
 
-fn write(tx: &Transaction<'_>, run: &str, pair: &Pair) -> rusqlite::Result<()> {
+fn write(tx: &Transaction<'_>, run: &str, pair: &Pair) -> db::Result<()> {
     let (from, to) =
         if pair.from.kind <= pair.to.kind { (&pair.from, &pair.to) } else { (&pair.to, &pair.from) };
     tx.execute(
@@ -119,7 +120,7 @@ fn write(tx: &Transaction<'_>, run: &str, pair: &Pair) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn call(tx: &Transaction<'_>, node: &Node, name: &str) -> rusqlite::Result<()> {
+fn call(tx: &Transaction<'_>, node: &Node, name: &str) -> db::Result<()> {
     tx.execute(
         "INSERT INTO association_name (kind, id, name) VALUES (?1, ?2, ?3)
          ON CONFLICT (kind, id) DO UPDATE SET name = excluded.name",
@@ -129,7 +130,7 @@ fn call(tx: &Transaction<'_>, node: &Node, name: &str) -> rusqlite::Result<()> {
 }
 
 /// What lies beside a node, those with the most money first, at most `most` of each kind.
-pub fn neighbours(connection: &Connection, node: &Node, most: i64) -> rusqlite::Result<Vec<Neighbour>> {
+pub fn neighbours(connection: &Connection, node: &Node, most: i64) -> db::Result<Vec<Neighbour>> {
     let mut found = Vec::new();
     for kind in Kind::ALL {
         // Both directions by their own index; a pair of one kind would be in both and there is none.
@@ -153,7 +154,7 @@ pub fn neighbours(connection: &Connection, node: &Node, most: i64) -> rusqlite::
                     leads: 0,
                 })
             })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
+            .collect::<db::Result<Vec<_>>>()?;
         found.extend(beside);
     }
     for one in &mut found {
@@ -163,7 +164,7 @@ pub fn neighbours(connection: &Connection, node: &Node, most: i64) -> rusqlite::
 }
 
 /// Leads about a node.
-pub fn leads(connection: &Connection, node: &Node) -> rusqlite::Result<i64> {
+pub fn leads(connection: &Connection, node: &Node) -> db::Result<i64> {
     let sql = match node.kind {
         Kind::Institution => "SELECT count(*) FROM lead WHERE institution = ?1",
         Kind::Doctor => "SELECT count(*) FROM lead WHERE dr_code = ?1",
@@ -175,7 +176,7 @@ pub fn leads(connection: &Connection, node: &Node) -> rusqlite::Result<i64> {
 }
 
 /// What a node is called.
-pub fn name(connection: &Connection, node: &Node) -> rusqlite::Result<Option<String>> {
+pub fn name(connection: &Connection, node: &Node) -> db::Result<Option<String>> {
     connection
         .prepare_cached("SELECT name FROM association_name WHERE kind = ?1 AND id = ?2")?
         .query_row([node.kind.name(), node.id.as_str()], |row| row.get(0))

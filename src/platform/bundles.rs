@@ -3,21 +3,14 @@
 //!
 //! The device keeps its own highest version, and whoever owns the box can take that away. What it said before is here.
 
-use rusqlite::{OptionalExtension, params};
-
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
 use crate::platform::cases::{self, Own};
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, OptionalExtension, Transaction, params};
 use crate::wire::bundle::BundleBeat;
 
 /// Takes what a heartbeat says. What it is held against stays until the device has caught up with it.
-pub fn hear(
-    tx: &Transaction<'_>,
-    device: &DeviceId,
-    said: Option<&BundleBeat>,
-    now: Wall,
-) -> rusqlite::Result<()> {
+pub fn hear(tx: &Transaction<'_>, device: &DeviceId, said: Option<&BundleBeat>, now: Wall) -> db::Result<()> {
     let before: Option<String> = tx
         .query_row("SELECT bundle FROM device WHERE device = ?1", [device.as_str()], |row| row.get(0))
         .optional()?
@@ -45,13 +38,7 @@ fn is_behind(before: &BundleBeat, said: Option<&BundleBeat>) -> bool {
 }
 
 /// The case is open exactly while `holds`; a minute's heartbeat is no further occurrence.
-fn settle(
-    tx: &Transaction<'_>,
-    device: &DeviceId,
-    kind: Own,
-    holds: bool,
-    now: Wall,
-) -> rusqlite::Result<()> {
+fn settle(tx: &Transaction<'_>, device: &DeviceId, kind: Own, holds: bool, now: Wall) -> db::Result<()> {
     match (holds, cases::is_open(tx, device, kind)?) {
         (true, false) => cases::raise(tx, device, kind, now).map(drop),
         (false, true) => cases::end(tx, device, kind, now).map(drop),

@@ -1,12 +1,10 @@
 //! Exceptions (异常), those that agents report and those that the platform raises itself, in one list.
 
-use rusqlite::params;
-
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId, StayId};
 use crate::domain::exception::{ExceptionChange, Move};
 use crate::domain::irregular::IrregularityChange;
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, Transaction, params};
 
 /// What the platform finds out about a device without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +56,7 @@ impl Own {
 }
 
 /// Takes what an agent says about one of its exceptions. An ended one stays ended: late news cannot open it again.
-pub fn take(tx: &Transaction<'_>, device: &DeviceId, change: &ExceptionChange) -> rusqlite::Result<()> {
+pub fn take(tx: &Transaction<'_>, device: &DeviceId, change: &ExceptionChange) -> db::Result<()> {
     let state = match change.moved {
         Move::Raised => "raised",
         Move::Confirmed => "confirmed",
@@ -70,9 +68,9 @@ pub fn take(tx: &Transaction<'_>, device: &DeviceId, change: &ExceptionChange) -
                                 first_ms, last_ms, ended_ms)
          VALUES (?1, ?2, ?3, ?4, 'device', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (device, id) DO UPDATE SET
-             state = CASE state WHEN 'ended' THEN state ELSE ?4 END,
-             verdict = ?8, rounds = max(rounds, ?9), last_ms = max(last_ms, ?11),
-             ended_ms = coalesce(ended_ms, ?12)",
+             state = CASE exception.state WHEN 'ended' THEN exception.state ELSE ?4 END,
+             verdict = ?8, rounds = max(exception.rounds, ?9), last_ms = max(exception.last_ms, ?11),
+             ended_ms = coalesce(exception.ended_ms, ?12)",
         params![
             device.as_str(),
             change.exception,
@@ -96,9 +94,9 @@ pub fn take_irregular(
     tx: &Transaction<'_>,
     device: &DeviceId,
     change: &IrregularityChange,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let detail = serde_json::to_string(&change.what)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        .map_err(|error| db::Error::ToSqlConversionFailure(Box::new(error)))?;
     let has_ended = change.moved == Move::Ended;
     let (bed, stay, masked_name) = change.what.about();
     tx.execute(
@@ -106,8 +104,8 @@ pub fn take_irregular(
                                 ended_ms, detail)
          VALUES (?1, ?2, ?3, ?4, 'device', ?5, ?6, ?7, 1, ?8, ?9, ?10, ?11)
          ON CONFLICT (device, id) DO UPDATE SET
-             state = CASE state WHEN 'ended' THEN state ELSE ?4 END,
-             last_ms = max(last_ms, ?9), ended_ms = coalesce(ended_ms, ?10)",
+             state = CASE exception.state WHEN 'ended' THEN exception.state ELSE ?4 END,
+             last_ms = max(exception.last_ms, ?9), ended_ms = coalesce(exception.ended_ms, ?10)",
         params![
             device.as_str(),
             change.irregularity,
@@ -126,7 +124,7 @@ pub fn take_irregular(
 }
 
 /// Opens a case of the platform's own, or counts another occurrence of the one that is open; true when it is new.
-pub fn raise(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> rusqlite::Result<bool> {
+pub fn raise(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> db::Result<bool> {
     let repeated = tx.execute(
         "UPDATE exception SET rounds = min(rounds + 1, 999), last_ms = ?3
          WHERE device = ?1 AND kind = ?2 AND origin = 'platform' AND state <> 'ended'",
@@ -144,7 +142,7 @@ pub fn raise(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> ru
 }
 
 /// Whether a case of this kind is open.
-pub fn is_open(tx: &Transaction<'_>, device: &DeviceId, kind: Own) -> rusqlite::Result<bool> {
+pub fn is_open(tx: &Transaction<'_>, device: &DeviceId, kind: Own) -> db::Result<bool> {
     tx.query_row(
         "SELECT EXISTS (SELECT 1 FROM exception WHERE device = ?1 AND kind = ?2 AND origin = 'platform'
                         AND state <> 'ended')",
@@ -154,7 +152,7 @@ pub fn is_open(tx: &Transaction<'_>, device: &DeviceId, kind: Own) -> rusqlite::
 }
 
 /// Ends the open case of a kind; true when there was one.
-pub fn end(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> rusqlite::Result<bool> {
+pub fn end(tx: &Transaction<'_>, device: &DeviceId, kind: Own, at: Wall) -> db::Result<bool> {
     let ended = tx.execute(
         "UPDATE exception SET state = 'ended', ended_ms = ?3, last_ms = max(last_ms, ?3)
          WHERE device = ?1 AND kind = ?2 AND origin = 'platform' AND state <> 'ended'",

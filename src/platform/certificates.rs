@@ -7,12 +7,12 @@
 //! The old certificate counts until the new one was used: an answer that is lost locks nobody out. Once it was used the
 //! old one is worth nothing, also where somebody copied it.
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
 use crate::net::cert;
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Transaction, params,
+};
 use crate::platform::devices::{self, Registered};
 use crate::platform::keys::{Ended, Issued, KeyError, Keys, requested_key};
 use crate::wire::dsse::Envelope;
@@ -77,7 +77,7 @@ struct Standing {
     next: Option<(String, Wall)>,
 }
 
-fn standing(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Standing> {
+fn standing(connection: &Connection, device: &DeviceId) -> db::Result<Standing> {
     connection.query_row(
         "SELECT cert_until_ms, next_cert_sha256, until_ms FROM device
          LEFT JOIN certificate ON sha256 = next_cert_sha256 WHERE device.device = ?1",
@@ -90,7 +90,7 @@ fn standing(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Stan
     )
 }
 
-fn promote(tx: &Transaction<'_>, device: &DeviceId, next: &str, now: Wall) -> rusqlite::Result<bool> {
+fn promote(tx: &Transaction<'_>, device: &DeviceId, next: &str, now: Wall) -> db::Result<bool> {
     let changed = tx.execute(
         "UPDATE device SET cert_sha256 = ?2, next_cert_sha256 = NULL,
              cert_until_ms = (SELECT until_ms FROM certificate WHERE sha256 = ?2)
@@ -104,7 +104,7 @@ fn promote(tx: &Transaction<'_>, device: &DeviceId, next: &str, now: Wall) -> ru
 }
 
 /// Writes down what was issued.
-pub fn record(tx: &Transaction<'_>, device: &DeviceId, issued: &Issued) -> rusqlite::Result<()> {
+pub fn record(tx: &Transaction<'_>, device: &DeviceId, issued: &Issued) -> db::Result<()> {
     tx.execute(
         "INSERT INTO certificate (sha256, device, serial, pem, until_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![issued.sha256, device.as_str(), issued.serial, issued.pem, issued.until.0],
@@ -119,17 +119,17 @@ pub fn end(
     keep: Option<&str>,
     is_revoked: bool,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     tx.execute(
         "UPDATE certificate SET ended_ms = ?3, revoked = ?4
-         WHERE device = ?1 AND ended_ms IS NULL AND sha256 IS NOT ?2",
+         WHERE device = ?1 AND ended_ms IS NULL AND sha256 IS DISTINCT FROM ?2",
         params![device.as_str(), keep, now.0, is_revoked],
     )?;
     Ok(())
 }
 
 /// The certificate that a device uses now.
-pub fn current(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Option<String>> {
+pub fn current(connection: &Connection, device: &DeviceId) -> db::Result<Option<String>> {
     connection
         .query_row(
             "SELECT pem FROM device JOIN certificate ON sha256 = cert_sha256 WHERE device.device = ?1",
@@ -140,7 +140,7 @@ pub fn current(connection: &Connection, device: &DeviceId) -> rusqlite::Result<O
 }
 
 /// What has ended and not expired, oldest first.
-pub fn ended(connection: &Connection, now: Wall) -> rusqlite::Result<Vec<Ended>> {
+pub fn ended(connection: &Connection, now: Wall) -> db::Result<Vec<Ended>> {
     connection
         .prepare_cached(
             "SELECT serial, ended_ms, revoked FROM certificate WHERE ended_ms IS NOT NULL AND until_ms > ?1
@@ -201,7 +201,7 @@ fn key_of(pem: &str) -> Option<Vec<u8>> {
     cert::public_key(&cert::first(pem)?)
 }
 
-fn waiting(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Option<String>> {
+fn waiting(connection: &Connection, device: &DeviceId) -> db::Result<Option<String>> {
     connection
         .query_row(
             "SELECT pem FROM device JOIN certificate ON sha256 = next_cert_sha256 WHERE device.device = ?1",
@@ -211,7 +211,7 @@ fn waiting(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Optio
         .optional()
 }
 
-fn unexpired(connection: &Connection, device: &DeviceId, now: Wall) -> rusqlite::Result<i64> {
+fn unexpired(connection: &Connection, device: &DeviceId, now: Wall) -> db::Result<i64> {
     connection.query_row(
         "SELECT count(*) FROM certificate WHERE device = ?1 AND until_ms > ?2",
         params![device.as_str(), now.0],

@@ -11,11 +11,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{OptionalExtension, params};
 
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
-use crate::platform::db::{Transaction, number};
+use crate::platform::db::{self, OptionalExtension, Transaction, number, params};
 use crate::platform::devices::Registered;
 use crate::platform::log;
 use crate::wire::batch::{Fate, Head, Item};
@@ -133,7 +132,7 @@ pub fn find_place(
     device: &DeviceId,
     current: Option<&str>,
     checked: &Checked,
-) -> rusqlite::Result<Place> {
+) -> db::Result<Place> {
     let statement = &checked.statement;
     let head = head(tx, device, &statement.epoch)?;
     let stored: Option<String> = tx
@@ -152,7 +151,7 @@ pub fn find_place(
 }
 
 /// The last safe link of an epoch.
-pub fn head(tx: &Transaction<'_>, device: &DeviceId, epoch: &str) -> rusqlite::Result<Option<Head>> {
+pub fn head(tx: &Transaction<'_>, device: &DeviceId, epoch: &str) -> db::Result<Option<Head>> {
     tx.query_row(
         "SELECT seq, link FROM head WHERE device = ?1 AND epoch = ?2",
         [device.as_str(), epoch],
@@ -165,12 +164,7 @@ pub fn head(tx: &Transaction<'_>, device: &DeviceId, epoch: &str) -> rusqlite::R
 }
 
 /// Appends an item; false when its event's id was used before, so that it must not be applied again.
-pub fn append(
-    tx: &Transaction<'_>,
-    device: &DeviceId,
-    item: &Believed,
-    received: Wall,
-) -> rusqlite::Result<bool> {
+pub fn append(tx: &Transaction<'_>, device: &DeviceId, item: &Believed, received: Wall) -> db::Result<bool> {
     let statement = &item.checked.statement;
     let id = item.event.as_ref().map(|event| event.id.as_str());
     let is_repeated = tx
@@ -217,7 +211,7 @@ pub fn quarantine(
     device: &DeviceId,
     item: &Believed,
     received: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let statement = &item.checked.statement;
     tx.execute(
         "INSERT OR IGNORE INTO quarantine SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7

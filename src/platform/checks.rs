@@ -1,10 +1,10 @@
 //! Single checks, the newest first, a page at a time: of everything, of a hospital or of a ward. A page begins after the last
 //! row of the one before and walks an index, so that the millionth check costs as much as the first.
 
-use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use crate::platform::cursor;
+use crate::platform::db::{self, Connection, Row, params};
 
 /// Rows of one page.
 pub const PAGE: usize = 50;
@@ -59,7 +59,7 @@ fn select(which: &str) -> String {
 }
 
 /// Reads a page of what `scope`, an institution or all, may see.
-pub fn page(connection: &Connection, wanted: &Wanted<'_>, scope: Option<&str>) -> rusqlite::Result<Page> {
+pub fn page(connection: &Connection, wanted: &Wanted<'_>, scope: Option<&str>) -> db::Result<Page> {
     // A cursor that nobody gave out begins at the beginning.
     let after = cursor::time_and_row(wanted.after).unwrap_or((i64::MAX, i64::MAX));
     let mut rows = match (scope, wanted.institution, wanted.device) {
@@ -79,11 +79,11 @@ pub fn page(connection: &Connection, wanted: &Wanted<'_>, scope: Option<&str>) -
     Ok(Page { rows, next })
 }
 
-fn everywhere(connection: &Connection, (due, row): (i64, i64)) -> rusqlite::Result<Vec<Check>> {
+fn everywhere(connection: &Connection, (due, row): (i64, i64)) -> db::Result<Vec<Check>> {
     connection.prepare_cached(&select(""))?.query_map(params![due, row, PAGE as i64 + 1], check)?.collect()
 }
 
-fn of_device(connection: &Connection, device: &str, (due, row): (i64, i64)) -> rusqlite::Result<Vec<Check>> {
+fn of_device(connection: &Connection, device: &str, (due, row): (i64, i64)) -> db::Result<Vec<Check>> {
     connection
         .prepare_cached(&select("device = ?4 AND"))?
         .query_map(params![due, row, PAGE as i64 + 1, device], check)?
@@ -95,7 +95,7 @@ fn devices(
     connection: &Connection,
     [scope, institution]: [Option<&str>; 2],
     device: Option<&str>,
-) -> rusqlite::Result<Vec<String>> {
+) -> db::Result<Vec<String>> {
     connection
         .prepare_cached(
             "SELECT device FROM device WHERE (?1 IS NULL OR institution = ?1) AND (?2 IS NULL OR institution = ?2)
@@ -105,7 +105,7 @@ fn devices(
         .collect()
 }
 
-fn check(row: &Row<'_>) -> rusqlite::Result<Check> {
+fn check(row: &Row<'_>) -> db::Result<Check> {
     let (state, verdict): (String, Option<String>) = (row.get(6)?, row.get(7)?);
     Ok(Check {
         institution: row.get(0)?,

@@ -1,9 +1,8 @@
 //! The coverage matrix: bed by bed and day by day, what was due and what came of it. A bed nobody looked at must stand out
 //! as much as one where somebody else lay.
 
-use rusqlite::{Connection, params};
-
 use crate::base::clock::Wall;
+use crate::platform::db::{self, Connection, params};
 use crate::platform::score::{DAY_MS, DayNumber};
 
 /// Columns of the matrix.
@@ -37,14 +36,15 @@ pub fn days(now: Wall) -> Vec<i64> {
 }
 
 /// The matrix of one institution.
-pub fn matrix(connection: &Connection, institution: &str, now: Wall) -> rusqlite::Result<Vec<Row>> {
+pub fn matrix(connection: &Connection, institution: &str, now: Wall) -> db::Result<Vec<Row>> {
     let first = DayNumber(DayNumber::of(now).0 - DAYS + 1);
     let mut query = connection.prepare_cached(
-        "SELECT d.ward, u.device, u.bed, (u.due_ms - ?2) / ?3, count(*), sum(u.state = 'open'),
-                sum(u.state = 'not_done'),
-                sum(coalesce(o.verdict IN ('Absent', 'Mismatch', 'WrongBed', 'NotLive'), 0)),
-                sum(coalesce(o.verdict IN ('Verified', 'Excused'), 0))
-         FROM device d JOIN due u USING (device) LEFT JOIN done o USING (device, epoch, round, bed)
+        "SELECT d.ward, u.device, u.bed, (u.due_ms - ?2) / ?3, count(*), count(*) FILTER (WHERE u.state = 'open'),
+                count(*) FILTER (WHERE u.state = 'not_done'),
+                count(*) FILTER (WHERE o.verdict IN ('Absent', 'Mismatch', 'WrongBed', 'NotLive')),
+                count(*) FILTER (WHERE o.verdict IN ('Verified', 'Excused'))
+         FROM device d JOIN due u ON u.device = d.device
+         LEFT JOIN done o ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed
          WHERE d.institution = ?1 AND u.due_ms >= ?2
          GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, length(u.bed), 3, 4",
     )?;

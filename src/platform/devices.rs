@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -13,7 +12,9 @@ use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::platform::cases::{self, Own};
 use crate::platform::certificates;
-use crate::platform::db::{Database, DatabaseError, Transaction, number};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Row, Transaction, number, params,
+};
 use crate::platform::keys::{Issued, KeyError, Keys, uri};
 use crate::platform::log;
 use crate::platform::tokens;
@@ -110,7 +111,7 @@ pub fn register(
     issued: &Issued,
     admission: &Admission,
     now: Wall,
-) -> rusqlite::Result<bool> {
+) -> db::Result<bool> {
     let device = &request.device;
     let known: Option<Vec<u8>> = tx
         .query_row("SELECT statement_key FROM device WHERE device = ?1", [device.as_str()], |row| row.get(0))
@@ -145,7 +146,7 @@ pub fn register(
 }
 
 /// Enters an admission into the log.
-fn admit(tx: &Transaction<'_>, device: &DeviceId, key: &[u8], at: Wall) -> rusqlite::Result<u64> {
+fn admit(tx: &Transaction<'_>, device: &DeviceId, key: &[u8], at: Wall) -> db::Result<u64> {
     let (device, statement_key) = (device.clone(), sha256_hex(key));
     log::append(tx, &Logged::Admitted { device, statement_key, at })
 }
@@ -182,7 +183,7 @@ pub struct Registered {
 }
 
 /// Looks a device up.
-pub fn find(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Option<Registered>> {
+pub fn find(connection: &Connection, device: &DeviceId) -> db::Result<Option<Registered>> {
     connection
         .prepare_cached(
             "SELECT statement_key, cert_sha256, revoked_ms, round_every_ms, epoch FROM device WHERE device = ?1",
@@ -191,7 +192,7 @@ pub fn find(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Opti
         .optional()
 }
 
-fn registered(row: &Row<'_>) -> rusqlite::Result<Registered> {
+fn registered(row: &Row<'_>) -> db::Result<Registered> {
     let key: Vec<u8> = row.get(0)?;
     let every: i64 = row.get(3)?;
     Ok(Registered {
@@ -232,7 +233,7 @@ fn decoded(text: &str) -> Option<String> {
 
 /// A device of the tests' own: known, and without a certificate.
 #[cfg(test)]
-pub fn enter(tx: &Transaction<'_>, device: &DeviceId) -> rusqlite::Result<()> {
+pub fn enter(tx: &Transaction<'_>, device: &DeviceId) -> db::Result<()> {
     let logged = admit(tx, device, &[0], Wall(0))?;
     tx.execute(
         "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,

@@ -1,7 +1,6 @@
 //! Whether the rounds were drawn as committed: the seed of a round that is over must open what was published before it,
 //! and must give the very order and moment that the round had.
 
-use rusqlite::{OptionalExtension, params};
 use tracing::warn;
 
 use crate::base::clock::Wall;
@@ -9,7 +8,7 @@ use crate::base::ids::DeviceId;
 use crate::domain::draw::{CHAIN, Commitment, Revealed, Seed};
 use crate::domain::round::RoundPlan;
 use crate::platform::cases::{self, Own};
-use crate::platform::db::{Transaction, number};
+use crate::platform::db::{self, OptionalExtension, Transaction, number, params};
 
 /// A round may begin so much before its drawn moment: clocks are compared in milliseconds, pauses are cut to them.
 const EARLY_MS: i64 = 1_000;
@@ -21,7 +20,7 @@ pub fn commit(
     epoch: &str,
     said: &Commitment,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     match known(tx, device, epoch)? {
         Some(known) if known == *said => Ok(()),
         // After a restart the device commits to a later round; that shows the seed of the one before.
@@ -41,12 +40,12 @@ pub fn begin_round(
     epoch: &str,
     plan: &RoundPlan,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     if let Some(revealed) = &plan.revealed {
         reveal(tx, device, epoch, revealed, now)?;
     }
-    let json = serde_json::to_string(plan)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let json =
+        serde_json::to_string(plan).map_err(|error| db::Error::ToSqlConversionFailure(Box::new(error)))?;
     tx.execute(
         "INSERT OR IGNORE INTO drawn VALUES (?1, ?2, ?3, ?4)",
         params![device.as_str(), epoch, number(plan.round), json],
@@ -60,7 +59,7 @@ fn reveal(
     epoch: &str,
     revealed: &Revealed,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     if let Some(known) = known(tx, device, epoch)? {
         if revealed.round < known.round {
             return Ok(());
@@ -73,7 +72,7 @@ fn reveal(
     )?;
     let plans: Vec<String> = query
         .query_map(params![device.as_str(), epoch, number(revealed.round)], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     for plan in plans.iter().filter_map(|plan| serde_json::from_str::<RoundPlan>(plan).ok()) {
         if !opens(revealed, &plan) {
             forged(tx, device, now)?;
@@ -103,12 +102,12 @@ pub fn is_drawn(plan: &RoundPlan, seed: Seed) -> bool {
     is_ordered && is_chosen && is_in_time
 }
 
-fn forged(tx: &Transaction<'_>, device: &DeviceId, now: Wall) -> rusqlite::Result<()> {
+fn forged(tx: &Transaction<'_>, device: &DeviceId, now: Wall) -> db::Result<()> {
     warn!(%device, "A round was not drawn as committed.");
     cases::raise(tx, device, Own::DrawForged, now).map(|_| ())
 }
 
-fn known(tx: &Transaction<'_>, device: &DeviceId, epoch: &str) -> rusqlite::Result<Option<Commitment>> {
+fn known(tx: &Transaction<'_>, device: &DeviceId, epoch: &str) -> db::Result<Option<Commitment>> {
     let found: Option<(u64, String)> = tx
         .prepare_cached("SELECT round, sha256 FROM commitment WHERE device = ?1 AND epoch = ?2")?
         .query_row([device.as_str(), epoch], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))
@@ -116,9 +115,10 @@ fn known(tx: &Transaction<'_>, device: &DeviceId, epoch: &str) -> rusqlite::Resu
     Ok(found.and_then(|(round, text)| Some(Commitment { round, sha256: Seed::try_from(text).ok()? })))
 }
 
-fn keep(tx: &Transaction<'_>, device: &DeviceId, epoch: &str, next: &Commitment) -> rusqlite::Result<()> {
+fn keep(tx: &Transaction<'_>, device: &DeviceId, epoch: &str, next: &Commitment) -> db::Result<()> {
     tx.execute(
-        "INSERT OR REPLACE INTO commitment VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO commitment VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (device, epoch) DO UPDATE SET round = ?3, sha256 = ?4",
         params![device.as_str(), epoch, number(next.round), String::from(next.sha256)],
     )?;
     Ok(())
@@ -179,7 +179,7 @@ mod tests {
         assert!(!opens(&Revealed { round: u64::MAX, seed: ROOT }, &plan), "2^64 hashes would take centuries");
     }
 
-    fn cases_after(said: impl Fn(&Transaction<'_>, &DeviceId) -> rusqlite::Result<()>) -> i64 {
+    fn cases_after(said: impl Fn(&Transaction<'_>, &DeviceId) -> db::Result<()>) -> i64 {
         let folder = tempfile::tempdir().unwrap();
         let db = crate::platform::db::Database::open(&folder.path().join("p.db")).unwrap();
         let device = DeviceId::new("d").unwrap();

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::base::clock::Wall;
 use crate::base::ids::{DeviceId, WardId};
 use crate::domain::Finding;
 use crate::domain::article;
-use crate::platform::db::{Database, DatabaseError, number};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Row, number, params,
+};
 use crate::platform::keys::Keys;
 use crate::platform::log::{self, SignedHead};
 use crate::wire::case::{self, CaseKeys, Claim, Line};
@@ -67,7 +68,7 @@ fn claim(
     device: &DeviceId,
     exception: &str,
     now: Wall,
-) -> rusqlite::Result<Option<(Claim, u64)>> {
+) -> db::Result<Option<(Claim, u64)>> {
     let public = |key: &SigningKey| hex::encode(key.verifying_key().as_bytes());
     connection.query_row(
         "SELECT d.institution, d.ward, d.statement_key, d.logged, e.kind, e.bed, e.stay, e.first_ms, e.last_ms
@@ -76,7 +77,7 @@ fn claim(
         |row| {
             let ward: String = row.get(1)?;
             let ward = WardId::new(ward).map_err(|error| {
-                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+                db::Error::FromSqlConversionFailure(1, db::Type::Text, Box::new(error))
             })?;
             let claim = Claim {
                 v: 1,
@@ -114,11 +115,7 @@ struct Link {
 }
 
 /// Everything but what the log says, and the entries it must say something of.
-fn collect(
-    connection: &Connection,
-    claim: Claim,
-    admitted: u64,
-) -> rusqlite::Result<(Vec<Line>, BTreeSet<u64>)> {
+fn collect(connection: &Connection, claim: Claim, admitted: u64) -> db::Result<(Vec<Line>, BTreeSet<u64>)> {
     let device = claim.device.clone();
     let links = links(connection, &claim)?;
     let mut entries: BTreeSet<u64> = links.values().map(|(link, _)| link.logged).collect();
@@ -139,15 +136,14 @@ fn collect(
     Ok((lines, entries))
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-    })
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> db::Result<T> {
+    serde_json::from_str(text)
+        .map_err(|error| db::Error::FromSqlConversionFailure(0, db::Type::Text, Box::new(error)))
 }
 
 /// The statements about this stay, and each one's neighbours, which show that nothing was put in between; whether the
 /// body is of this case.
-fn links(connection: &Connection, claim: &Claim) -> rusqlite::Result<BTreeMap<u64, (Link, bool)>> {
+fn links(connection: &Connection, claim: &Claim) -> db::Result<BTreeMap<u64, (Link, bool)>> {
     let device = claim.device.as_str();
     let mut of_case = Vec::new();
     if let (Some(bed), Some(stay)) = (&claim.bed, &claim.stay) {
@@ -184,8 +180,8 @@ fn links(connection: &Connection, claim: &Claim) -> rusqlite::Result<BTreeMap<u6
 }
 
 /// Statements whose finding bears the exception's own id, or for contradictions its kind.
-fn about(connection: &Connection, claim: &Claim) -> rusqlite::Result<Vec<Link>> {
-    let pattern = format!("%{}%", claim.exception.replace(['%', '_'], "_"));
+fn about(connection: &Connection, claim: &Claim) -> db::Result<Vec<Link>> {
+    let pattern = format!("%{}%", claim.exception.replace(['%', '_', '\\'], "_"));
     let which = "body LIKE ?2 ORDER BY received_ms DESC LIMIT ?3";
     let most = number(MOST_LINKS as u64 / 3);
     let mut links = find(connection, which, params![claim.device.as_str(), pattern, most])?;
@@ -205,11 +201,7 @@ fn about(connection: &Connection, claim: &Claim) -> rusqlite::Result<Vec<Link>> 
     Ok(links)
 }
 
-fn find(
-    connection: &Connection,
-    which: &str,
-    values: &[&dyn rusqlite::ToSql],
-) -> rusqlite::Result<Vec<Link>> {
+fn find(connection: &Connection, which: &str, values: &[&dyn db::ToSql]) -> db::Result<Vec<Link>> {
     let mut query = connection.prepare_cached(&format!(
         "SELECT epoch, seq, envelope, body, evidence, logged FROM link WHERE device = ?1 AND {which}"
     ))?;
@@ -231,9 +223,9 @@ fn receipts<'links>(
     connection: &Connection,
     device: &DeviceId,
     links: impl Iterator<Item = &'links Link>,
-) -> rusqlite::Result<Vec<String>> {
+) -> db::Result<Vec<String>> {
     let mut found: BTreeMap<(i64, String), String> = BTreeMap::new();
-    let mut take = |which: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
+    let mut take = |which: &str, values: &[&dyn db::ToSql]| -> db::Result<()> {
         let text = format!("SELECT received_ms, sha256, envelope FROM receipt WHERE {which} LIMIT 1");
         let row = connection
             .prepare_cached(&text)?
@@ -257,7 +249,7 @@ fn openings<'links>(
     connection: &Connection,
     device: &DeviceId,
     links: impl Iterator<Item = &'links (Link, bool)>,
-) -> rusqlite::Result<Vec<u64>> {
+) -> db::Result<Vec<u64>> {
     let mut found = Vec::new();
     for (link, _) in links.filter(|(link, is_ours)| *is_ours && link.evidence.is_some()) {
         let Ok(event) = serde_json::from_str::<Event>(&link.body) else { continue };
@@ -272,11 +264,7 @@ fn openings<'links>(
 }
 
 /// The head, earlier heads that lead to it, and the way from each entry.
-fn logged(
-    connection: &Connection,
-    entries: &BTreeSet<u64>,
-    head: &SignedHead,
-) -> rusqlite::Result<Vec<Line>> {
+fn logged(connection: &Connection, entries: &BTreeSet<u64>, head: &SignedHead) -> db::Result<Vec<Line>> {
     let hexed = |path: Vec<Hash>| path.iter().map(hex::encode).collect();
     let mut lines = Vec::new();
     for index in entries {

@@ -3,12 +3,13 @@
 //! Two reviewers may decide at once and a form may be sent twice. Every step therefore names the version it was decided
 //! on; the version is the key of `case_step`, and the second step finds it taken.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::domain::handling::{self, Before, NotAllowed, State, Step, Wish};
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Transaction, params,
+};
 use crate::platform::sessions::Visitor;
 use crate::platform::trail;
 
@@ -69,7 +70,7 @@ pub fn find(
     connection: &Connection,
     (device, id): (&str, &str),
     scope: Option<&str>,
-) -> rusqlite::Result<Option<Handling>> {
+) -> db::Result<Option<Handling>> {
     let found: Option<(String, i64, Option<i64>, bool, i64)> = connection
         .prepare_cached(
             "SELECT e.handling, e.version, e.due_ms, e.escalated, e.first_ms
@@ -86,7 +87,7 @@ pub fn find(
     Ok(Some(Handling { state, version, due, escalated, steps: taken(connection, device, id)? }))
 }
 
-fn taken(connection: &Connection, device: &str, id: &str) -> rusqlite::Result<Vec<Taken>> {
+fn taken(connection: &Connection, device: &str, id: &str) -> db::Result<Vec<Taken>> {
     let mut query = connection.prepare_cached(
         "SELECT step, state, person, role, reason, remark, at_ms FROM case_step
          WHERE device = ?1 AND id = ?2 ORDER BY version",
@@ -131,7 +132,7 @@ pub fn take_in(
     visitor: &Visitor,
     decision: &Decision,
     now: Wall,
-) -> rusqlite::Result<Result<State, NotTaken>> {
+) -> db::Result<Result<State, NotTaken>> {
     let Some(case) = find(tx, (device, id), visitor.scope())? else { return Ok(Err(NotTaken::Unknown)) };
     if case.version != decision.version {
         return Ok(Err(NotTaken::Overtaken));
@@ -165,7 +166,7 @@ fn write(
     then: State,
     version: i64,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let remark = Some(decision.text.trim()).filter(|text| !text.is_empty());
     let (person, role) = visitor.as_actor();
     let step = decision.step.name();
@@ -176,8 +177,8 @@ fn write(
     // An escalation gives nobody more time.
     let is_escalation = decision.step == Step::Escalate;
     tx.execute(
-        "UPDATE exception SET handling = ?3, version = ?4, escalated = escalated OR ?6,
-                due_ms = CASE WHEN ?6 THEN due_ms ELSE ?5 END WHERE device = ?1 AND id = ?2",
+        "UPDATE exception SET handling = ?3, version = ?4, escalated = max(escalated, ?6),
+                due_ms = CASE WHEN ?6 <> 0 THEN due_ms ELSE ?5 END WHERE device = ?1 AND id = ?2",
         params![device, id, then.name(), version, due(then, now.0), is_escalation],
     )?;
     trail::enter(tx, visitor.as_actor(), step, &format!("{device} {id}"), now)

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
-
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId};
 use crate::domain::draw::Seed;
 use crate::domain::lead::{self, Step};
 use crate::platform::association::{self, Kind, Node};
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{self, Connection, Database, DatabaseError, OptionalExtension, Transaction};
 use crate::platform::keys::Keys;
 use crate::platform::leads::{self, Decision, LeadRow, NotTaken};
 use crate::platform::sessions::Visitor;
@@ -39,7 +37,7 @@ impl From<DatabaseError> for NotOrdered {
 }
 
 /// What a spot check of this lead looks at; nothing where no device of ours can.
-pub fn target(connection: &Connection, row: &LeadRow) -> rusqlite::Result<Option<What>> {
+pub fn target(connection: &Connection, row: &LeadRow) -> db::Result<Option<What>> {
     let lies: Option<(String, String)> = connection
         .prepare_cached(
             "SELECT r.device, r.bed FROM roster r JOIN device d ON d.device = r.device
@@ -88,7 +86,7 @@ pub fn order_in(
     visitor: &Visitor,
     version: i64,
     now: Wall,
-) -> rusqlite::Result<Result<String, NotOrdered>> {
+) -> db::Result<Result<String, NotOrdered>> {
     let Some(found) = leads::find(tx, id)? else { return Ok(Err(NotTaken::Unknown.into())) };
     // Asked before anything is written, so that a refusal leaves nothing behind.
     if found.row.version != version {
@@ -112,7 +110,7 @@ fn written(
     version: i64,
     order: String,
     now: Wall,
-) -> rusqlite::Result<Result<String, NotOrdered>> {
+) -> db::Result<Result<String, NotOrdered>> {
     let decision =
         Decision { step: Step::SpotCheck, version, reason: None, text: order.clone(), assignee: None };
     let taken = leads::take_in(tx, id, visitor, &decision, now)?;

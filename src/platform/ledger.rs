@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
 use tracing::{info, warn};
 
 use crate::base::clock::Wall;
@@ -13,7 +12,7 @@ use crate::base::ids::DeviceId;
 use crate::domain::round::RoundPlan;
 use crate::domain::verdict::CheckResult;
 use crate::platform::cases::{self, Own};
-use crate::platform::db::{Transaction, number};
+use crate::platform::db::{self, Transaction, number, params};
 use crate::platform::orders;
 
 /// Three missed beats of 60 s ± 10 %.
@@ -88,7 +87,7 @@ pub fn begin_round(
     plan: &RoundPlan,
     received: Wall,
     round_every: Duration,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let deadlines = deadlines(plan, received, round_every);
     for check in &plan.due {
         tx.execute(
@@ -128,9 +127,9 @@ pub fn settle(
     device: &DeviceId,
     result: &CheckResult,
     source: &Source<'_>,
-) -> rusqlite::Result<()> {
-    let json = serde_json::to_string(result)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+) -> db::Result<()> {
+    let json =
+        serde_json::to_string(result).map_err(|error| db::Error::ToSqlConversionFailure(Box::new(error)))?;
     tx.execute(
         "INSERT INTO due VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'settled')
          ON CONFLICT (device, epoch, round, bed) DO UPDATE SET state = 'settled'",
@@ -167,7 +166,7 @@ pub fn settle(
 }
 
 /// Notes that something came from a device, which ends its silence.
-pub fn heard(tx: &Transaction<'_>, device: &DeviceId, said: Option<Wall>, now: Wall) -> rusqlite::Result<()> {
+pub fn heard(tx: &Transaction<'_>, device: &DeviceId, said: Option<Wall>, now: Wall) -> db::Result<()> {
     tx.execute(
         "UPDATE device SET last_contact_ms = ?2, last_said_ms = max(coalesce(last_said_ms, 0), coalesce(?3, 0))
          WHERE device = ?1",
@@ -180,7 +179,7 @@ pub fn heard(tx: &Transaction<'_>, device: &DeviceId, said: Option<Wall>, now: W
 }
 
 /// Turns what is overdue into `NotDone`, silence and missing rounds; true when anything changed.
-pub fn sweep(tx: &Transaction<'_>, now: Wall, since: Wall, grace: Duration) -> rusqlite::Result<bool> {
+pub fn sweep(tx: &Transaction<'_>, now: Wall, since: Wall, grace: Duration) -> db::Result<bool> {
     let limit = now.0.saturating_sub(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
     // The same rule as `is_overdue`, which the tests hold against it.
     let overdue = tx.execute(
@@ -203,7 +202,7 @@ pub fn sweep(tx: &Transaction<'_>, now: Wall, since: Wall, grace: Duration) -> r
     Ok(changed)
 }
 
-fn present(tx: &Transaction<'_>) -> rusqlite::Result<Vec<(DeviceId, Presence)>> {
+fn present(tx: &Transaction<'_>) -> db::Result<Vec<(DeviceId, Presence)>> {
     let mut query = tx.prepare_cached(
         "SELECT device, expected_ms, last_contact_ms, last_said_ms FROM device WHERE revoked_ms IS NULL",
     )?;
@@ -303,7 +302,7 @@ mod tests {
             .unwrap()
             .query_map([state], |row| row.get(0))
             .unwrap()
-            .collect::<rusqlite::Result<_>>()
+            .collect::<db::Result<_>>()
             .unwrap()
     }
 

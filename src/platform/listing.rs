@@ -3,11 +3,11 @@
 //! Each follows an index from the last row of the page before, so that a page costs the same at a million checks. Who sees
 //! one hospital only is led to its devices first: otherwise a small hospital would be looked for in everybody's rows.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::platform::cursor::{self, Page};
+use crate::platform::db::{self, Connection, OptionalExtension, params};
 use crate::platform::score::DayNumber;
 use crate::platform::verifications::{self, Verified};
 use crate::platform::view::{self, BedRow, DeviceRow, DueRow};
@@ -32,7 +32,7 @@ pub fn beds(
     scope: Option<&str>,
     now: Wall,
     (after, most): (Option<BedKey>, usize),
-) -> rusqlite::Result<Page<BedRow>> {
+) -> db::Result<Page<BedRow>> {
     let (device, length, bed) = after.unwrap_or_default();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.device, d.ward, r.bed, r.stay, r.masked_name, r.templates
@@ -49,7 +49,7 @@ pub fn beds(
             Some((last, _)) if last.device == device => last.chain.clone(),
             Some(_) | None => view::chain(connection, &device)?,
         };
-        let bed = view::bed(connection, row, chain, now)?;
+        let bed = view::bed(connection, &row, chain, now)?;
         let length = i64::try_from(bed.bed.chars().count()).unwrap_or(i64::MAX);
         let key = (device, length, bed.bed.clone());
         rows.push((bed, key));
@@ -59,34 +59,60 @@ pub fn beds(
 
 const CHECK: &str =
     "SELECT u.device, u.epoch, u.round, u.bed, u.stay, u.masked_name, u.due_ms, u.until_ms, u.state,
-                            o.verdict, o.done_ms, o.received_ms, u.rowid
-                     FROM due u LEFT JOIN done o
-                     ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed";
+            o.verdict, o.done_ms, o.received_ms, u.rowid";
+const DONE: &str = "LEFT JOIN done o
+     ON o.device = u.device AND o.epoch = u.epoch AND o.round = u.round AND o.bed = u.bed";
 
 /// Checks that were due, the newest first.
 pub fn checks(
     connection: &Connection,
     scope: Option<&str>,
     (after, most): (Option<TimeKey>, usize),
-) -> rusqlite::Result<Page<DueRow>> {
+) -> db::Result<Page<DueRow>> {
     let (at, row) = after.unwrap_or((i64::MAX, i64::MAX));
-    let narrowed = match scope {
-        None => "(u.due_ms, u.rowid) < (?1, ?2) AND ?4 IS NULL",
-        // The newest of each device, then the newest of them all.
-        Some(_) => {
-            "u.rowid IN (SELECT n.rowid FROM device d JOIN due n ON n.rowid IN (
-                 SELECT rowid FROM due WHERE device = d.device AND (due_ms, rowid) < (?1, ?2)
-                 ORDER BY due_ms DESC, rowid DESC LIMIT ?3) WHERE d.institution = ?4)"
+    let (from, narrowed, (last_at, last_row)) = match scope {
+        None => ("due u", "?4 IS NULL", (i64::MIN, i64::MIN)),
+        Some(institution) => {
+            let last = end_of_page(connection, institution, (at, row), one_more(most))?;
+            ("device d CROSS JOIN due u ON u.device = d.device", "d.institution = ?4", last)
         }
     };
-    let sql = format!("{CHECK} WHERE {narrowed} ORDER BY u.due_ms DESC, u.rowid DESC LIMIT ?3");
-    let mut query = connection.prepare_cached(&sql)?;
-    let found = query.query_map(params![at, row, one_more(most), scope], |row| {
+    let mut query = connection.prepare_cached(&format!(
+        "{CHECK} FROM {from} {DONE}
+         WHERE {narrowed} AND (u.due_ms, u.rowid) < (?1, ?2) AND (u.due_ms, u.rowid) >= (?5, ?6)
+         ORDER BY u.due_ms DESC, u.rowid DESC LIMIT ?3"
+    ))?;
+    let found = query.query_map(params![at, row, one_more(most), scope, last_at, last_row], |row| {
         let check = view::check(row)?;
         let key: TimeKey = (check.due, row.get(12)?);
         Ok((check, key))
     })?;
-    Ok(cursor::cut(CHECKS, found.collect::<rusqlite::Result<_>>()?, most))
+    Ok(cursor::cut(CHECKS, found.collect::<db::Result<_>>()?, most))
+}
+
+/// The last of the newest `most` checks of an institution before `before`: of the newest of each device, the newest.
+fn end_of_page(
+    connection: &Connection,
+    institution: &str,
+    before: TimeKey,
+    most: i64,
+) -> db::Result<TimeKey> {
+    let mut query = connection.prepare_cached("SELECT device FROM device WHERE institution = ?1")?;
+    let devices: Vec<String> =
+        query.query_map([institution], |row| row.get(0))?.collect::<db::Result<_>>()?;
+    let mut newest: Vec<TimeKey> = Vec::new();
+    let mut query = connection.prepare_cached(
+        "SELECT due_ms, rowid FROM due WHERE device = ?1 AND (due_ms, rowid) < (?2, ?3)
+         ORDER BY due_ms DESC, rowid DESC LIMIT ?4",
+    )?;
+    for device in devices {
+        let found = query
+            .query_map(params![device, before.0, before.1, most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        newest.extend(found.collect::<db::Result<Vec<_>>>()?);
+    }
+    newest.sort_unstable_by_key(|place| std::cmp::Reverse(*place));
+    newest.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    Ok(newest.pop().unwrap_or((i64::MAX, i64::MAX)))
 }
 
 /// What kiosks verified, the newest first.
@@ -94,11 +120,11 @@ pub fn verifications(
     connection: &Connection,
     scope: Option<&str>,
     (after, most): (Option<TimeKey>, usize),
-) -> rusqlite::Result<Page<Verified>> {
+) -> db::Result<Page<Verified>> {
     let (at, row) = after.unwrap_or((i64::MAX, i64::MAX));
     let mut query = connection.prepare_cached(
-        "SELECT v.*, v.rowid FROM verification v CROSS JOIN device d USING (device)
-         WHERE (?4 IS NULL OR d.institution = ?4) AND (v.done_ms, v.rowid) < (?1, ?2)
+        "SELECT v.*, v.rowid FROM verification v CROSS JOIN device d
+         WHERE d.device = v.device AND (?4 IS NULL OR d.institution = ?4) AND (v.done_ms, v.rowid) < (?1, ?2)
          ORDER BY v.done_ms DESC, v.rowid DESC LIMIT ?3",
     )?;
     let found = query.query_map(params![at, row, one_more(most), scope], |row| {
@@ -106,7 +132,7 @@ pub fn verifications(
         let key: TimeKey = (verified.done_ms, row.get(17)?);
         Ok((verified, key))
     })?;
-    Ok(cursor::cut(VERIFICATIONS, found.collect::<rusqlite::Result<_>>()?, most))
+    Ok(cursor::cut(VERIFICATIONS, found.collect::<db::Result<_>>()?, most))
 }
 
 /// Devices by name, revoked ones too.
@@ -114,7 +140,7 @@ pub fn devices(
     connection: &Connection,
     scope: Option<&str>,
     (after, most): (Option<String>, usize),
-) -> rusqlite::Result<Page<DeviceRow>> {
+) -> db::Result<Page<DeviceRow>> {
     let after = after.unwrap_or_default();
     let rows = view::devices_after(connection, scope, &after, one_more(most))?;
     let keyed = rows.into_iter().map(|row| (row.device.clone(), row)).map(|(key, row)| (row, key));
@@ -144,7 +170,7 @@ pub fn coverage(
     institution: Option<&str>,
     (from, to): (DayNumber, DayNumber),
     (after, most): (Option<CoverageKey>, usize),
-) -> rusqlite::Result<Page<Covered>> {
+) -> db::Result<Page<Covered>> {
     let (device, day, bed) = after.unwrap_or_default();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.ward, b.device, b.bed, b.day, b.due, b.missed, b.verified, b.excused, b.unclear,
@@ -173,11 +199,11 @@ pub fn coverage(
         let key = (covered.device.clone(), day.0, covered.bed.clone());
         Ok((covered, key))
     })?;
-    Ok(cursor::cut(COVERAGE, found.collect::<rusqlite::Result<_>>()?, most))
+    Ok(cursor::cut(COVERAGE, found.collect::<db::Result<_>>()?, most))
 }
 
 /// Whether an institution has a device here.
-pub fn has_institution(connection: &Connection, institution: &str) -> rusqlite::Result<bool> {
+pub fn has_institution(connection: &Connection, institution: &str) -> db::Result<bool> {
     let found = connection
         .prepare_cached("SELECT 1 FROM device WHERE institution = ?1 LIMIT 1")?
         .query_row([institution], |_| Ok(()))

@@ -3,10 +3,9 @@
 //! Nodes of whole subtrees are kept, two for each entry: roots of any size and every proof are a few reads.
 
 use ed25519_dalek::SigningKey;
-use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::base::clock::Wall;
-use crate::platform::db::{Transaction, number};
+use crate::platform::db::{self, Connection, OptionalExtension, Transaction, number, params};
 use crate::wire::note::TreeHead;
 use crate::wire::tree::{Hash, Logged, leaf_hash, node_hash};
 
@@ -14,9 +13,9 @@ use crate::wire::tree::{Hash, Logged, leaf_hash, node_hash};
 const HEAD_EVERY_MS: i64 = 3_600_000;
 
 /// Appends an entry; its index.
-pub fn append(tx: &Transaction<'_>, entry: &Logged) -> rusqlite::Result<u64> {
-    let text = serde_json::to_string(entry)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+pub fn append(tx: &Transaction<'_>, entry: &Logged) -> db::Result<u64> {
+    let text =
+        serde_json::to_string(entry).map_err(|error| db::Error::ToSqlConversionFailure(Box::new(error)))?;
     let index = size(tx)?;
     tx.execute("INSERT INTO log_entry VALUES (?1, ?2)", params![number(index), text])?;
     let (mut level, mut at, mut hash) = (0, index, leaf_hash(text.as_bytes()));
@@ -30,31 +29,31 @@ pub fn append(tx: &Transaction<'_>, entry: &Logged) -> rusqlite::Result<u64> {
     Ok(index)
 }
 
-fn put(tx: &Transaction<'_>, level: u32, at: u64, hash: &Hash) -> rusqlite::Result<()> {
+fn put(tx: &Transaction<'_>, level: u32, at: u64, hash: &Hash) -> db::Result<()> {
     tx.execute("INSERT INTO log_node VALUES (?1, ?2, ?3)", params![level, number(at), hash])?;
     Ok(())
 }
 
-fn node(connection: &Connection, level: u32, at: u64) -> rusqlite::Result<Hash> {
+fn node(connection: &Connection, level: u32, at: u64) -> db::Result<Hash> {
     connection
         .prepare_cached("SELECT hash FROM log_node WHERE level = ?1 AND at = ?2")?
         .query_row(params![level, number(at)], |row| row.get(0))
 }
 
 /// How many entries there are.
-pub fn size(connection: &Connection) -> rusqlite::Result<u64> {
+pub fn size(connection: &Connection) -> db::Result<u64> {
     let last: Option<i64> =
         connection.prepare_cached("SELECT max(at) FROM log_entry")?.query_row([], |row| row.get(0))?;
     Ok(last.map_or(0, |last| last.unsigned_abs() + 1))
 }
 
 /// Text of an entry.
-pub fn entry(connection: &Connection, index: u64) -> rusqlite::Result<String> {
+pub fn entry(connection: &Connection, index: u64) -> db::Result<String> {
     connection.query_row("SELECT entry FROM log_entry WHERE at = ?1", [number(index)], |row| row.get(0))
 }
 
 /// MTH(D[from:to]) of RFC 9162, 2.1.1; `from` begins a subtree, and there is at least one entry.
-fn subtree(connection: &Connection, from: u64, to: u64) -> rusqlite::Result<Hash> {
+fn subtree(connection: &Connection, from: u64, to: u64) -> db::Result<Hash> {
     let width = to - from;
     if width.is_power_of_two() {
         return node(connection, width.trailing_zeros(), from / width);
@@ -69,12 +68,12 @@ fn before(width: u64) -> u64 {
 }
 
 /// Root of the tree of the first `size` entries, at least one.
-pub fn root(connection: &Connection, size: u64) -> rusqlite::Result<Hash> {
+pub fn root(connection: &Connection, size: u64) -> db::Result<Hash> {
     subtree(connection, 0, size)
 }
 
 /// PATH(index, D[0:size]) of RFC 9162, 2.1.3.1, from the leaf upwards.
-pub fn path(connection: &Connection, index: u64, size: u64) -> rusqlite::Result<Vec<Hash>> {
+pub fn path(connection: &Connection, index: u64, size: u64) -> db::Result<Vec<Hash>> {
     let (mut from, mut to, mut path) = (0, size, Vec::new());
     while to - from > 1 {
         let split = from + before(to - from);
@@ -91,7 +90,7 @@ pub fn path(connection: &Connection, index: u64, size: u64) -> rusqlite::Result<
 }
 
 /// PROOF(old, D[0:size]) of RFC 9162, 2.1.4.1; `old` is at least 1 and at most `size`.
-pub fn extension(connection: &Connection, old: u64, size: u64) -> rusqlite::Result<Vec<Hash>> {
+pub fn extension(connection: &Connection, old: u64, size: u64) -> db::Result<Vec<Hash>> {
     let (mut from, mut to, mut proof, mut is_whole) = (0, size, Vec::new(), true);
     while old < to {
         let split = from + before(to - from);
@@ -118,22 +117,21 @@ pub struct SignedHead {
 }
 
 /// The newest signed head.
-pub fn newest(connection: &Connection) -> rusqlite::Result<Option<SignedHead>> {
+pub fn newest(connection: &Connection) -> db::Result<Option<SignedHead>> {
     Ok(heads(connection, 1)?.pop())
 }
 
 /// The newest signed heads, the latest first.
-pub fn heads(connection: &Connection, most: usize) -> rusqlite::Result<Vec<SignedHead>> {
+pub fn heads(connection: &Connection, most: usize) -> db::Result<Vec<SignedHead>> {
     let mut query =
         connection.prepare_cached("SELECT size, note FROM log_head ORDER BY size DESC LIMIT ?1")?;
-    let head = |row: &rusqlite::Row<'_>| {
-        Ok(SignedHead { size: row.get::<_, i64>(0)?.unsigned_abs(), note: row.get(1)? })
-    };
+    let head =
+        |row: &db::Row<'_>| Ok(SignedHead { size: row.get::<_, i64>(0)?.unsigned_abs(), note: row.get(1)? });
     query.query_map([number(most as u64)], head)?.collect()
 }
 
 /// Signs the log as it is now; the newest head where that covers everything.
-pub fn sign(tx: &Transaction<'_>, key: &SigningKey, now: Wall) -> rusqlite::Result<Option<SignedHead>> {
+pub fn sign(tx: &Transaction<'_>, key: &SigningKey, now: Wall) -> db::Result<Option<SignedHead>> {
     let size = size(tx)?;
     let newest = newest(tx)?;
     if size == 0 || newest.as_ref().is_some_and(|head| head.size == size) {
@@ -145,7 +143,7 @@ pub fn sign(tx: &Transaction<'_>, key: &SigningKey, now: Wall) -> rusqlite::Resu
 }
 
 /// Signs a head when the last one is an hour old and the log has grown.
-pub fn sign_hourly(tx: &Transaction<'_>, key: &SigningKey, now: Wall) -> rusqlite::Result<()> {
+pub fn sign_hourly(tx: &Transaction<'_>, key: &SigningKey, now: Wall) -> db::Result<()> {
     let last: Option<i64> = tx
         .query_row("SELECT at_ms FROM log_head ORDER BY size DESC LIMIT 1", [], |row| row.get(0))
         .optional()?;

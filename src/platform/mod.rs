@@ -20,6 +20,9 @@
 //! devices run (models, policy) is signed here by several people (`update`), and a device that was turned back is a case
 //! (`bundles`). What people make of an exception is a case with steps (`handling`), and every look at a person and
 //! every step is in the audit trail (`trail`).
+//!
+//! All of it is in one store (`db`), a SQLite file or a PostgreSQL database; the folder says which (`place`). Statements
+//! are written once for both, in what `db::postgres::dialect` allows.
 
 pub mod accept;
 pub mod answer;
@@ -50,6 +53,7 @@ mod listing;
 pub mod log;
 pub mod orders;
 pub mod people;
+pub mod place;
 mod quarter;
 pub mod queue;
 pub mod renewal;

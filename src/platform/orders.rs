@@ -3,17 +3,16 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, params};
 use tracing::warn;
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId};
 use crate::domain::order::{MOST_WAITING, Order, Ordered};
 use crate::platform::cases::{self, Own};
-use crate::platform::db::{Transaction, number};
+use crate::platform::db::{self, OptionalExtension, Transaction, number, params};
 
 /// Writes down an order; it reaches the device with the next receipt. `beds` empty means the whole ward.
-pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) -> rusqlite::Result<()> {
+pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) -> db::Result<()> {
     let beds: Vec<&str> = order.beds.iter().map(BedId::as_str).collect();
     tx.execute(
         "INSERT INTO spot_check (id, device, nonce, beds, issued_ms, until_ms, evidence, missed)
@@ -32,7 +31,7 @@ pub fn place(tx: &Transaction<'_>, device: &DeviceId, order: &Order, now: Wall) 
 }
 
 /// What a device must still carry out, the oldest first.
-pub fn open(tx: &Transaction<'_>, device: &DeviceId, now: Wall) -> rusqlite::Result<Vec<Order>> {
+pub fn open(tx: &Transaction<'_>, device: &DeviceId, now: Wall) -> db::Result<Vec<Order>> {
     let most = i64::try_from(MOST_WAITING).unwrap_or(i64::MAX);
     tx.prepare_cached(
         "SELECT id, nonce, beds, until_ms, evidence FROM spot_check
@@ -55,7 +54,7 @@ pub fn answer(
     ordered: &Ordered,
     (epoch, round): (&str, u64),
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let answered = tx.execute(
         "UPDATE spot_check SET answered_ms = coalesce(answered_ms, ?4), epoch = coalesce(epoch, ?5),
                                round = coalesce(round, ?6)
@@ -69,7 +68,7 @@ pub fn answer(
 }
 
 /// Raises a case for every order whose time is over without an answer; true when there was one.
-pub fn sweep(tx: &Transaction<'_>, now: Wall, grace: Duration) -> rusqlite::Result<bool> {
+pub fn sweep(tx: &Transaction<'_>, now: Wall, grace: Duration) -> db::Result<bool> {
     let limit = now.0.saturating_sub(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
     let late: Vec<String> = tx
         .prepare_cached(
@@ -77,7 +76,7 @@ pub fn sweep(tx: &Transaction<'_>, now: Wall, grace: Duration) -> rusqlite::Resu
              WHERE answered_ms IS NULL AND missed = 0 AND until_ms < ?1 RETURNING device",
         )?
         .query_map([limit], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     for device in late.iter().filter_map(|device| DeviceId::new(device.clone()).ok()) {
         warn!(%device, "A spot check was not carried out in time.");
         cases::raise(tx, &device, Own::OrderMissed, now)?;
@@ -86,7 +85,7 @@ pub fn sweep(tx: &Transaction<'_>, now: Wall, grace: Duration) -> rusqlite::Resu
 }
 
 /// When an order was answered, for whoever waits for it; `None` when there is no such order.
-pub fn answered(tx: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<Option<Wall>>> {
+pub fn answered(tx: &Transaction<'_>, id: &str) -> db::Result<Option<Option<Wall>>> {
     tx.query_row("SELECT answered_ms FROM spot_check WHERE id = ?1", [id], |row| {
         Ok(row.get::<_, Option<i64>>(0)?.map(Wall))
     })

@@ -10,13 +10,14 @@
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::base::ids::DeviceId;
 use crate::domain::role::Role;
-use crate::platform::db::{Database, DatabaseError, Transaction, number};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Transaction, number, params,
+};
 use crate::platform::{log, trail};
 use crate::wire::tree::Logged;
 
@@ -139,7 +140,7 @@ pub fn list(db: &Database) -> Result<Vec<Person>, DatabaseError> {
 }
 
 /// Names of those who have an account with one of these roles.
-pub fn of_roles(connection: &Connection, roles: &[Role]) -> rusqlite::Result<Vec<String>> {
+pub fn of_roles(connection: &Connection, roles: &[Role]) -> db::Result<Vec<String>> {
     let mut query = connection
         .prepare_cached("SELECT name FROM person WHERE role = ?1 AND removed_ms IS NULL ORDER BY name")?;
     let mut names = Vec::new();
@@ -248,7 +249,7 @@ pub fn asked(
     device: &DeviceId,
     event: &str,
     now: Wall,
-) -> rusqlite::Result<Option<Asked>> {
+) -> db::Result<Option<Asked>> {
     connection
         .prepare_cached(
             "SELECT id, first, reason, asked_ms FROM viewing
@@ -299,7 +300,7 @@ fn enter(
     second: &str,
     opens: bool,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let entry = Logged::Opened {
         device: device.clone(),
         event: event.to_owned(),

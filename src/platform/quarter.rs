@@ -2,9 +2,9 @@
 
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
-use rusqlite::Connection;
 
 use crate::base::clock::Wall;
+use crate::platform::db::{self, Connection};
 use crate::platform::score::{self, DayNumber, InstitutionTally};
 
 /// Three months.
@@ -66,7 +66,7 @@ pub fn institutions(
     connection: &Connection,
     scope: Option<&str>,
     days: (DayNumber, DayNumber),
-) -> rusqlite::Result<Vec<InstitutionTally>> {
+) -> db::Result<Vec<InstitutionTally>> {
     let mut found = score::institutions(connection, scope, days)?;
     found.sort_by(|one, other| {
         let score = |row: &InstitutionTally| row.tally.score().unwrap_or(f64::MAX);

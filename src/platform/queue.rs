@@ -1,11 +1,9 @@
 //! The exception queue: filtered, the newest first, a page at a time. It must stay quick at 100,000 exceptions, so a page
 //! begins after the last row of the one before instead of counting rows, and only what is filtered is joined.
 
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, Row};
-
 use crate::base::clock::Wall;
 use crate::domain::handling::State;
+use crate::platform::db::{self, Connection, Row, ToSql};
 use crate::platform::view::{self, ExceptionRow};
 use crate::platform::{cursor, handling};
 
@@ -56,12 +54,7 @@ pub struct Page {
 }
 
 /// Reads a page of what `scope` may see.
-pub fn page(
-    connection: &Connection,
-    filter: &Filter,
-    scope: Option<&str>,
-    now: Wall,
-) -> rusqlite::Result<Page> {
+pub fn page(connection: &Connection, filter: &Filter, scope: Option<&str>, now: Wall) -> db::Result<Page> {
     page_of(connection, filter, scope, now, PAGE)
 }
 
@@ -72,7 +65,7 @@ pub fn page_of(
     scope: Option<&str>,
     now: Wall,
     most: usize,
-) -> rusqlite::Result<Page> {
+) -> db::Result<Page> {
     let mut wanted = Wanted::default();
     if let Some(scope) = scope {
         wanted.add("d.institution = ?", scope.to_owned());
@@ -85,13 +78,13 @@ pub fn page_of(
                 e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail, e.handling, e.version, e.due_ms,
                 e.escalated, e.rowid
          FROM exception e JOIN device d USING (device) WHERE {} {order}",
-        if wanted.clauses.is_empty() { "1".to_owned() } else { wanted.clauses.join(" AND ") }
+        if wanted.clauses.is_empty() { "true".to_owned() } else { wanted.clauses.join(" AND ") }
     );
     let values: Vec<&dyn ToSql> = wanted.values.iter().map(AsRef::as_ref).collect();
     let mut rows: Vec<(Queued, i64)> = connection
         .prepare_cached(&sql)?
         .query_map(values.as_slice(), |row| Ok((queued(row, now)?, row.get(20)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     let has_more = rows.len() > most;
     rows.truncate(most);
     let place = |(queued, rowid): &(Queued, i64)| format!("{}.{rowid}", queued.row.last);
@@ -139,8 +132,8 @@ impl Wanted {
         if !filter.text.trim().is_empty() {
             let text = filter.text.trim().to_owned();
             self.clauses.push(
-                "(instr(coalesce(e.bed, ''), ?) OR instr(coalesce(e.stay, ''), ?) OR instr(e.id, ?)
-                  OR instr(coalesce(e.masked_name, ''), ?) OR instr(e.device, ?))"
+                "(instr(coalesce(e.bed, ''), ?) > 0 OR instr(coalesce(e.stay, ''), ?) > 0 OR instr(e.id, ?) > 0
+                  OR instr(coalesce(e.masked_name, ''), ?) > 0 OR instr(e.device, ?) > 0)"
                     .to_owned(),
             );
             for _ in 0..5 {
@@ -155,7 +148,7 @@ impl Wanted {
     }
 }
 
-fn queued(row: &Row<'_>, now: Wall) -> rusqlite::Result<Queued> {
+fn queued(row: &Row<'_>, now: Wall) -> db::Result<Queued> {
     let (name, version): (String, i64) = (row.get(16)?, row.get(17)?);
     // A state of a newer program is shown as the first one: somebody looks at it.
     let state = State::named(&name).unwrap_or(State::Raised);
@@ -171,10 +164,10 @@ pub fn seen(
     device: Option<&str>,
     most: usize,
     now: Wall,
-) -> rusqlite::Result<Vec<ExceptionRow>> {
+) -> db::Result<Vec<ExceptionRow>> {
     // Of everybody the index has them in order; of a hospital each ward's few are sorted.
     let which = match (scope, device) {
-        (None, None) => "(e.state = 'ended') = 0 AND ?1 IS NULL AND ?2 IS NULL",
+        (None, None) => "(e.state = 'ended') = false AND ?1 IS NULL AND ?2 IS NULL",
         (_, _) => {
             "e.state <> 'ended' AND e.device IN (SELECT device FROM device
              WHERE (?1 IS NULL OR institution = ?1) AND (?2 IS NULL OR device = ?2))"
@@ -187,7 +180,7 @@ pub fn seen(
              FROM exception e CROSS JOIN device d ON d.device = e.device
              WHERE {which} ORDER BY e.last_ms DESC, e.id LIMIT ?3"
         ))?
-        .query_map(rusqlite::params![scope, device, most as i64], |row| view::exception(row, now))?
+        .query_map(db::params![scope, device, most as i64], |row| view::exception(row, now))?
         .collect()
 }
 
@@ -198,7 +191,7 @@ pub fn newer(
     scope: Option<&str>,
     since: &str,
     now: Wall,
-) -> rusqlite::Result<i64> {
+) -> db::Result<i64> {
     let Some((last, rowid)) = cursor::time_and_row(since) else { return Ok(0) };
     let mut wanted = Wanted::default();
     if let Some(scope) = scope {
@@ -208,7 +201,7 @@ pub fn newer(
     wanted.add("(e.last_ms, e.rowid) > (?, ?)", last);
     wanted.values.push(Box::new(rowid));
     let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM exception e JOIN device d USING (device) WHERE {} LIMIT {MOST_NEWER})",
+        "SELECT count(*) FROM (SELECT 1 FROM exception e JOIN device d USING (device) WHERE {} LIMIT {MOST_NEWER}) newer",
         wanted.clauses.join(" AND ")
     );
     let values: Vec<&dyn ToSql> = wanted.values.iter().map(AsRef::as_ref).collect();
@@ -221,7 +214,7 @@ pub fn find(
     (device, id): (&str, &str),
     scope: Option<&str>,
     now: Wall,
-) -> rusqlite::Result<Option<Queued>> {
+) -> db::Result<Option<Queued>> {
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.device, d.ward, e.id, e.kind, e.state, e.origin, e.bed, e.stay, e.masked_name,
                 e.verdict, e.rounds, e.first_ms, e.last_ms, e.ended_ms, e.detail, e.handling, e.version, e.due_ms,
@@ -229,12 +222,12 @@ pub fn find(
          FROM exception e JOIN device d USING (device)
          WHERE e.device = ?1 AND e.id = ?2 AND (?3 IS NULL OR d.institution = ?3)",
     )?;
-    let mut rows = query.query(rusqlite::params![device, id, scope])?;
-    rows.next()?.map(|row| queued(row, now)).transpose()
+    let mut rows = query.query(db::params![device, id, scope])?;
+    rows.next()?.map(|row| queued(&row, now)).transpose()
 }
 
 /// What is there to filter by: institutions and kinds.
-pub fn choices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
+pub fn choices(connection: &Connection, scope: Option<&str>) -> db::Result<(Vec<String>, Vec<String>)> {
     // One step through the index for each kind, instead of one for each exception.
     let kinds = connection
         .prepare_cached(
@@ -245,12 +238,12 @@ pub fn choices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result
              ) SELECT kind FROM k WHERE kind IS NOT NULL",
         )?
         .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     Ok((institutions(connection, scope)?, kinds))
 }
 
 /// The hospitals of `scope`.
-pub fn institutions(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<String>> {
+pub fn institutions(connection: &Connection, scope: Option<&str>) -> db::Result<Vec<String>> {
     connection
         .prepare_cached(
             "SELECT DISTINCT institution FROM device WHERE ?1 IS NULL OR institution = ?1 ORDER BY institution",
@@ -277,7 +270,7 @@ mod tests {
                 tx.execute(
                     "INSERT INTO exception (device, id, kind, state, origin, bed, rounds, first_ms, last_ms)
                      VALUES ('d', ?1, ?2, 'raised', 'device', ?3, 1, ?4, ?4)",
-                    rusqlite::params![format!("x{at}"), kind, format!("{at:03}"), NOW.0 - at / 3],
+                    db::params![format!("x{at}"), kind, format!("{at:03}"), NOW.0 - at / 3],
                 )?;
             }
             Ok(())
@@ -315,7 +308,7 @@ mod tests {
                 tx.execute(
                     "INSERT INTO exception (device, id, kind, state, origin, rounds, first_ms, last_ms)
                      VALUES ('d', ?1, ?2, 'raised', 'platform', 1, ?3, ?3)",
-                    rusqlite::params![id, kind, NOW.0],
+                    db::params![id, kind, NOW.0],
                 )?;
             }
             // What is seen again is news as well.

@@ -5,11 +5,11 @@
 
 use jiff::Span;
 use jiff::civil::Date;
-use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::domain::presence::Tally;
+use crate::platform::db::{self, Connection};
 use crate::platform::wards::tally;
 
 /// Days of one time without summer time are all as long.
@@ -63,7 +63,7 @@ pub fn institutions(
     connection: &Connection,
     scope: Option<&str>,
     (from, to): (DayNumber, DayNumber),
-) -> rusqlite::Result<Vec<InstitutionTally>> {
+) -> db::Result<Vec<InstitutionTally>> {
     let weeks = usize::try_from((to.0 - from.0).div_euclid(7) + 1).unwrap_or(0);
     let mut query = connection.prepare_cached(
         "SELECT d.institution, (b.day - ?2) / 7, sum(b.due), sum(b.missed), sum(b.verified), sum(b.excused),
@@ -81,7 +81,7 @@ pub fn institutions(
             found.push(InstitutionTally { institution, tally: Tally::default(), weeks });
         }
         let Some(last) = found.last_mut() else { continue };
-        let week = tally(row, 2)?;
+        let week = tally(&row, 2)?;
         last.tally = last.tally.and(&week);
         let at = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(usize::MAX);
         if let Some(place) = last.weeks.get_mut(at) {
@@ -93,7 +93,7 @@ pub fn institutions(
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::params;
+    use crate::platform::db::params;
 
     use super::*;
     use crate::base::ids::DeviceId;

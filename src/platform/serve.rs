@@ -18,12 +18,13 @@ use crate::base::supervise::{self, Stopping};
 use crate::net::server;
 use crate::net::tls::{self, TlsError};
 use crate::platform::dashboard::Dashboard;
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::Database;
 use crate::platform::enrol::{self, Door};
 use crate::platform::ingest::{Answering, Ingest};
 use crate::platform::keys::{KeyError, Keys};
 use crate::platform::ledger;
 use crate::platform::log;
+use crate::platform::place::{Place, PlaceError};
 use crate::platform::renewal::Renewal;
 use crate::platform::turns::Turns;
 use crate::platform::upkeep::{Upkeep, UpkeepError};
@@ -54,7 +55,7 @@ pub enum ServeError {
     #[error("{0} has no platform.db: make the folder with `bedcheck-platform init --dir {dir}`", dir = .0.display())]
     NoDatabase(PathBuf),
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Place(#[from] PlaceError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(
@@ -144,11 +145,11 @@ pub async fn start(settings: &Settings, clock: Clock, stopping: &Stopping) -> Re
 /// # Errors
 /// [`ServeError::NoDatabase`] where `init` has not been.
 pub fn open_database(dir: &Path) -> Result<Database, ServeError> {
-    let path = dir.join("platform.db");
-    if !path.exists() {
+    let place = Place::of(dir)?;
+    if place.is_missing() {
         return Err(ServeError::NoDatabase(dir.to_owned()));
     }
-    Ok(Database::open(&path)?)
+    Ok(place.open()?)
 }
 
 async fn listen_on_loopback(address: &str) -> Result<TcpListener, ServeError> {

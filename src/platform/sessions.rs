@@ -6,12 +6,10 @@
 //!   person token       ──► program: until its day, or until the person is removed
 //! ```
 
-use rusqlite::{Connection, OptionalExtension, params};
-
 use crate::base::clock::Wall;
 use crate::base::files::sha256_hex;
 use crate::domain::role::Role;
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::{self, Connection, Database, DatabaseError, OptionalExtension, params};
 use crate::platform::people::{NotShown, token};
 use crate::platform::trail;
 
@@ -104,7 +102,7 @@ pub fn visitor(
 }
 
 /// `None` for a role that this program does not know.
-fn person(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Visitor>> {
+fn person(row: &db::Row<'_>) -> db::Result<Option<Visitor>> {
     let (name, role): (String, String) = (row.get(0)?, row.get(1)?);
     let institution = row.get(2)?;
     Ok(Role::named(&role).map(|role| Visitor { name, role, institution, form_token: None }))
@@ -141,7 +139,7 @@ pub fn link(db: &Database, name: &str, now: Wall) -> Result<String, NotShown> {
 }
 
 /// Whose link this is, while it is good.
-pub fn linked(connection: &Connection, secret: &str, now: Wall) -> rusqlite::Result<Option<String>> {
+pub fn linked(connection: &Connection, secret: &str, now: Wall) -> db::Result<Option<String>> {
     connection
         .prepare_cached("SELECT person FROM sign_in_link WHERE sha256 = ?1 AND until_ms > ?2")?
         .query_row(params![sha256_hex(secret.as_bytes()), now.0], |row| row.get(0))

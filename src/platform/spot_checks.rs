@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -22,7 +21,9 @@ use crate::domain::draw::{self, Commitment, Seed};
 use crate::domain::order::{MOST_WAITING, Order};
 use crate::domain::sample::{self, Place};
 use crate::platform::cursor::{self, Page};
-use crate::platform::db::{Database, DatabaseError, Transaction, number};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Row, Transaction, number, params,
+};
 use crate::platform::keys::Keys;
 use crate::platform::spot_results::parts_of;
 pub use crate::platform::spot_results::{Found, Part};
@@ -109,7 +110,7 @@ pub fn place_in(
     actor: Option<(&str, &str)>,
     wanted: &Wanted,
     now: Wall,
-) -> rusqlite::Result<Result<String, NotPlaced>> {
+) -> db::Result<Result<String, NotPlaced>> {
     if !WITHIN.contains(&wanted.within) {
         return Ok(Err(NotPlaced::Within));
     }
@@ -165,7 +166,7 @@ fn parts(
     root: Seed,
     wanted: &Wanted,
     now: Wall,
-) -> rusqlite::Result<Result<Parts, NotPlaced>> {
+) -> db::Result<Result<Parts, NotPlaced>> {
     let (device, beds, kind) = match &wanted.what {
         What::Beds { device, beds } => (device, beds.clone(), "beds"),
         What::Ward { device } => (device, Vec::new(), "ward"),
@@ -195,7 +196,7 @@ fn sampled(
     institution: &str,
     count: usize,
     now: Wall,
-) -> rusqlite::Result<Result<Parts, NotPlaced>> {
+) -> db::Result<Result<Parts, NotPlaced>> {
     if !(1..=MOST_DRAWN).contains(&count) {
         return Ok(Err(NotPlaced::Count));
     }
@@ -217,7 +218,7 @@ fn sampled(
 }
 
 /// Beds on the rosters of admitted devices, in a fixed order.
-fn among(tx: &Transaction<'_>, which: &str, value: &str) -> rusqlite::Result<Vec<Place>> {
+fn among(tx: &Transaction<'_>, which: &str, value: &str) -> db::Result<Vec<Place>> {
     let mut query = tx.prepare_cached(&format!(
         "SELECT r.device, r.bed FROM device d JOIN roster r ON r.device = d.device
          WHERE {which} AND d.revoked_ms IS NULL ORDER BY r.device, r.bed"
@@ -241,9 +242,9 @@ fn write(
     wanted: &Wanted,
     parts: &Parts,
     now: Wall,
-) -> rusqlite::Result<String> {
+) -> db::Result<String> {
     let (id, until) = (chance.text("order", 8), now.plus(wanted.within));
-    let json = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+    let json = |error| db::Error::ToSqlConversionFailure(Box::new(error));
     let draw = parts.draw.as_ref();
     let bound = draw.map(|draw| serde_json::to_string(&draw.bound_by)).transpose().map_err(json)?;
     let among = draw.map(|draw| serde_json::to_string(&draw.among)).transpose().map_err(json)?;
@@ -283,14 +284,14 @@ fn write(
 }
 
 /// The number of the next draw: how many there were.
-fn next_draw(connection: &Connection) -> rusqlite::Result<u64> {
+fn next_draw(connection: &Connection) -> db::Result<u64> {
     let next: i64 =
         connection.query_row("SELECT coalesce(max(draw) + 1, 0) FROM spot_order", [], |row| row.get(0))?;
     Ok(next.unsigned_abs())
 }
 
 /// Seeds are shown below this number: the first whose deadline is not over hides its own and all after it.
-fn shown_below(connection: &Connection, now: Wall) -> rusqlite::Result<u64> {
+fn shown_below(connection: &Connection, now: Wall) -> db::Result<u64> {
     let hidden: Option<i64> = connection.query_row(
         "SELECT min(draw) FROM spot_order WHERE draw IS NOT NULL AND until_ms >= ?1",
         [now.0],
@@ -300,7 +301,7 @@ fn shown_below(connection: &Connection, now: Wall) -> rusqlite::Result<u64> {
 }
 
 /// What is public now and binds the next draw.
-pub fn commitment(connection: &Connection, root: Seed, now: Wall) -> rusqlite::Result<Commitment> {
+pub fn commitment(connection: &Connection, root: Seed, now: Wall) -> db::Result<Commitment> {
     let round = sample::bound_from(shown_below(connection, now)?, next_draw(connection)?);
     Ok(Commitment { round, sha256: draw::seed(root, round).hash() })
 }
@@ -328,7 +329,7 @@ const LISTED: &str = "SELECT o.id, o.person, o.kind, o.institution, o.issued_ms,
     (SELECT count(*) FROM spot_check c WHERE c.spot_order = o.id AND c.answered_ms IS NOT NULL),
     (SELECT count(*) FROM spot_check c WHERE c.spot_order = o.id AND c.answered_ms IS NULL AND c.until_ms < ?1)";
 
-fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+fn listed(row: &Row<'_>) -> db::Result<Listed> {
     Ok(Listed {
         id: row.get(0)?,
         person: row.get(1)?,
@@ -349,7 +350,7 @@ pub fn list(
     scope: Option<&str>,
     (after, most): (&str, usize),
     now: Wall,
-) -> rusqlite::Result<Page<Listed>> {
+) -> db::Result<Page<Listed>> {
     let (issued, rowid) = cursor::time_and_row(after).unwrap_or((i64::MAX, i64::MAX));
     let mut rows: Vec<(Listed, i64)> = connection
         .prepare_cached(&format!(
@@ -360,7 +361,7 @@ pub fn list(
         .query_map(params![now.0, scope, issued, rowid, most as i64 + 1], |row| {
             Ok((listed(row)?, row.get(10)?))
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     let has_more = rows.len() > most;
     rows.truncate(most);
     let next = rows.last().filter(|_| has_more).map(|(last, row)| format!("{}.{row}", last.issued));
@@ -397,7 +398,7 @@ pub fn one(
     id: &str,
     scope: Option<&str>,
     now: Wall,
-) -> rusqlite::Result<Option<One>> {
+) -> db::Result<Option<One>> {
     let found = connection
         .prepare_cached(&format!(
             "{LISTED}, o.draw, o.wanted, o.bound_by, o.among FROM spot_order o
@@ -412,7 +413,7 @@ pub fn one(
 }
 
 /// How a sample was drawn, from the columns after those of [`Listed`].
-fn lot(row: &Row<'_>) -> rusqlite::Result<Option<Lot>> {
+fn lot(row: &Row<'_>) -> db::Result<Option<Lot>> {
     let Some(number) = row.get::<_, Option<i64>>(10)? else { return Ok(None) };
     let (bound, among): (String, String) = (row.get(12)?, row.get(13)?);
     Ok(Some(Lot {
@@ -423,10 +424,9 @@ fn lot(row: &Row<'_>) -> rusqlite::Result<Option<Lot>> {
     }))
 }
 
-fn read<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
-    })
+fn read<T: serde::de::DeserializeOwned>(text: &str) -> db::Result<T> {
+    serde_json::from_str(text)
+        .map_err(|error| db::Error::FromSqlConversionFailure(0, db::Type::Text, Box::new(error)))
 }
 
 fn proved(
@@ -435,7 +435,7 @@ fn proved(
     Lot { number, wanted, bound_by, among }: Lot,
     parts: &[Part],
     now: Wall,
-) -> rusqlite::Result<Drawn> {
+) -> db::Result<Drawn> {
     let mut ordered: Vec<(&str, &str)> = parts
         .iter()
         .flat_map(|part| part.beds.iter().map(|bed| (part.device.as_str(), bed.as_str())))

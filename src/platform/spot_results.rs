@@ -1,8 +1,9 @@
 //! What came of a spot check, ward by ward: which round answered, and what it found in the beds that were ordered.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::platform::db::{self, Connection, params};
 
 /// What one ward had to do, and what it did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -32,7 +33,7 @@ pub struct Found {
 }
 
 /// Every ward's part of an order.
-pub fn parts_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Part>> {
+pub fn parts_of(connection: &Connection, id: &str) -> db::Result<Vec<Part>> {
     let mut query = connection.prepare_cached(
         "SELECT c.device, d.ward, c.nonce, c.beds, c.until_ms, c.answered_ms, c.epoch, c.round
          FROM spot_check c JOIN device d USING (device) WHERE c.spot_order = ?1 ORDER BY length(d.ward), d.ward, c.device",
@@ -60,11 +61,11 @@ pub fn parts_of(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Part>
 }
 
 /// What the round that answered found in the beds that were ordered.
-fn found(connection: &Connection, part: &Part, epoch: &str, round: i64) -> rusqlite::Result<Vec<Found>> {
+fn found(connection: &Connection, part: &Part, epoch: &str, round: i64) -> db::Result<Vec<Found>> {
     let mut in_round: Vec<Found> = connection
         .prepare_cached(
-            "SELECT u.bed, u.masked_name, coalesce(o.verdict, iif(u.state = 'not_done', 'NotDone', NULL)),
-                    o.done_ms, o.received_ms, iif(o.evidence, o.event, NULL)
+            "SELECT u.bed, u.masked_name, coalesce(o.verdict, CASE u.state WHEN 'not_done' THEN 'NotDone' END),
+                    o.done_ms, o.received_ms, CASE WHEN o.evidence <> 0 THEN o.event END
              FROM due u LEFT JOIN done o USING (device, epoch, round, bed)
              WHERE u.device = ?1 AND u.epoch = ?2 AND u.round = ?3 ORDER BY length(u.bed), u.bed",
         )?
@@ -79,7 +80,7 @@ fn found(connection: &Connection, part: &Part, epoch: &str, round: i64) -> rusql
                 evidence: row.get(5)?,
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     if part.beds.is_empty() {
         return Ok(in_round);
     }

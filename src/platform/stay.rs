@@ -5,7 +5,6 @@
 //! admitted or transferred before, one that is listed no more has left. Both have the time the roster had in the hospital
 //! and the time it was received here.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +12,7 @@ use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
 use crate::domain::facts::Excuse;
 use crate::domain::verdict::{CheckResult, Verdict};
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, Connection, Transaction, params};
 use crate::platform::handling::{self, Handling};
 use crate::platform::queue::{self, Queued};
 use crate::platform::sessions::Visitor;
@@ -92,7 +91,7 @@ pub fn around(
     place: (&str, &str),
     visitor: &Visitor,
     now: Wall,
-) -> rusqlite::Result<Option<Around>> {
+) -> db::Result<Option<Around>> {
     let (device, scope) = (place.0, visitor.scope());
     let Some(queued) = queue::find(connection, place, scope, now)? else { return Ok(None) };
     let Some(handling) = handling::find(connection, place, scope)? else { return Ok(None) };
@@ -118,12 +117,12 @@ pub fn around(
 }
 
 /// Compares a roster with the one before: who is new on a bed, and who is no more.
-pub fn note(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen, now: Wall) -> rusqlite::Result<()> {
+pub fn note(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen, now: Wall) -> db::Result<()> {
     let mut listed =
         tx.prepare_cached("SELECT bed, stay FROM lying WHERE device = ?1 AND gone_ms IS NULL")?;
     let before: Vec<(String, String)> = listed
         .query_map([device.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     let is_listed = |bed: &str, stay: &str| {
         roster.stays.iter().any(|row| row.bed.as_str() == bed && row.stay.as_str() == stay)
     };
@@ -144,7 +143,7 @@ pub fn note(tx: &Transaction<'_>, device: &DeviceId, roster: &RosterSeen, now: W
 }
 
 /// Beds a stay was on, the oldest first.
-pub fn lying(connection: &Connection, device: &str, stay: &str) -> rusqlite::Result<Vec<Lying>> {
+pub fn lying(connection: &Connection, device: &str, stay: &str) -> db::Result<Vec<Lying>> {
     connection
         .prepare_cached(
             "SELECT bed, since_ms, since_said_ms, gone_ms, gone_said_ms FROM lying
@@ -158,12 +157,12 @@ pub fn lying(connection: &Connection, device: &str, stay: &str) -> rusqlite::Res
 }
 
 /// The newest spot checks that had this bed in them, ordered since `from`.
-pub fn spots(connection: &Connection, device: &str, bed: &str, from: i64) -> rusqlite::Result<Vec<Spot>> {
+pub fn spots(connection: &Connection, device: &str, bed: &str, from: i64) -> db::Result<Vec<Spot>> {
     connection
         .prepare_cached(
             "SELECT spot_order, issued_ms, until_ms, answered_ms FROM spot_check
              WHERE device = ?1 AND issued_ms >= ?3
-               AND (beds = '' OR instr(char(10) || beds || char(10), char(10) || ?2 || char(10)))
+               AND (beds = '' OR instr('\n' || beds || '\n', '\n' || ?2 || '\n') > 0)
              ORDER BY issued_ms DESC LIMIT ?4",
         )?
         .query_map(params![device, bed, from, MOST_CHECKS], |row| {
@@ -173,7 +172,7 @@ pub fn spots(connection: &Connection, device: &str, bed: &str, from: i64) -> rus
 }
 
 /// The newest checks of a stay in a bed, the newest first.
-pub fn checks(connection: &Connection, device: &str, bed: &str, stay: &str) -> rusqlite::Result<Vec<Check>> {
+pub fn checks(connection: &Connection, device: &str, bed: &str, stay: &str) -> db::Result<Vec<Check>> {
     connection
         .prepare_cached(
             "SELECT u.due_ms, u.state, o.verdict, o.done_ms, o.received_ms, o.event, o.evidence, o.result
@@ -208,7 +207,7 @@ pub fn checks(connection: &Connection, device: &str, bed: &str, stay: &str) -> r
 }
 
 /// Who asked for and approved openings of these events.
-pub fn openings(connection: &Connection, device: &str, checks: &[Check]) -> rusqlite::Result<Vec<Opening>> {
+pub fn openings(connection: &Connection, device: &str, checks: &[Check]) -> db::Result<Vec<Opening>> {
     let mut openings = Vec::new();
     for event in checks.iter().filter_map(|check| check.evidence.as_ref()) {
         openings.extend(openings_of(connection, device, event)?);
@@ -217,7 +216,7 @@ pub fn openings(connection: &Connection, device: &str, checks: &[Check]) -> rusq
 }
 
 /// Who asked for and approved openings of one event.
-pub fn openings_of(connection: &Connection, device: &str, event: &str) -> rusqlite::Result<Vec<Opening>> {
+pub fn openings_of(connection: &Connection, device: &str, event: &str) -> db::Result<Vec<Opening>> {
     connection
         .prepare_cached(
             "SELECT first, asked_ms, second, approved_ms FROM viewing WHERE device = ?1 AND event = ?2",
@@ -229,7 +228,7 @@ pub fn openings_of(connection: &Connection, device: &str, event: &str) -> rusqli
 }
 
 /// Whether an event came with a sealed picture.
-pub fn is_sealed(connection: &Connection, device: &str, event: &str) -> rusqlite::Result<bool> {
+pub fn is_sealed(connection: &Connection, device: &str, event: &str) -> db::Result<bool> {
     connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM link WHERE device = ?1 AND id = ?2 AND evidence IS NOT NULL)",

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
 use zeroize::Zeroizing;
 
 use crate::base::clock::Wall;
@@ -10,7 +9,9 @@ use crate::base::files::sha256_hex;
 use crate::base::ids::{DeviceId, WardId};
 use crate::net::cert;
 use crate::platform::certificates;
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Transaction, params,
+};
 use crate::platform::devices::{self, AddError, Admission};
 use crate::platform::keys::{KeyError, Keys, requested_key};
 use crate::wire::enrol::{BadRequest, DeviceBundle, DeviceRequest};
@@ -134,7 +135,7 @@ pub fn make(db: &Database, keys: &Keys, purpose: &Purpose, now: Wall) -> Result<
 }
 
 /// Takes back the tokens of a device that were not used.
-pub fn withdraw(tx: &Transaction<'_>, device: &DeviceId) -> rusqlite::Result<()> {
+pub fn withdraw(tx: &Transaction<'_>, device: &DeviceId) -> db::Result<()> {
     tx.execute("DELETE FROM token WHERE device = ?1 AND used_ms IS NULL", [device.as_str()])?;
     Ok(())
 }
@@ -150,7 +151,7 @@ struct Stored {
     used_by: Option<String>,
 }
 
-fn stored(connection: &Connection, id: &str) -> rusqlite::Result<Option<Stored>> {
+fn stored(connection: &Connection, id: &str) -> db::Result<Option<Stored>> {
     connection
         .query_row(
             "SELECT key, device, ward, serial, institution, url, round_every_ms, made_ms, until_ms, used_by
@@ -236,7 +237,7 @@ pub fn redeem(
 }
 
 /// The certificate of a device that is admitted and has not delivered anything yet.
-fn unspoken(connection: &Connection, device: &DeviceId) -> rusqlite::Result<Option<String>> {
+fn unspoken(connection: &Connection, device: &DeviceId) -> db::Result<Option<String>> {
     let is_new: Option<bool> = connection
         .query_row(
             "SELECT last_contact_ms IS NULL AND revoked_ms IS NULL FROM device WHERE device = ?1",

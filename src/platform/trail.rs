@@ -1,10 +1,9 @@
 //! The audit trail: who looked at what and who did what, in the order it happened. Nothing takes a line out of it.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, Connection, Transaction, params};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -28,7 +27,7 @@ pub fn enter(
     act: &str,
     what: &str,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let what: String = what.chars().take(MOST_WHAT).collect();
     tx.prepare_cached("INSERT INTO trail (at_ms, person, role, act, what) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![now.0, person, role, act, what])?;
@@ -41,7 +40,7 @@ pub fn list(
     before: Option<i64>,
     person: Option<&str>,
     most: i64,
-) -> rusqlite::Result<Vec<Entry>> {
+) -> db::Result<Vec<Entry>> {
     connection
         .prepare_cached(
             "SELECT number, at_ms, person, role, act, what FROM trail

@@ -1,12 +1,11 @@
 //! What kiosks verified (智慧核查): one row for each result, kept as the device said it.
 
-use rusqlite::{Row, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::base::ids::DeviceId;
 use crate::domain::kiosk::verification::{Outcome, Verification};
-use crate::platform::db::{Transaction, number};
+use crate::platform::db::{self, Row, Transaction, number, params};
 
 /// One result.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
@@ -37,7 +36,7 @@ pub fn keep(
     event: &str,
     said: &Verification,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let proxy = said.proxy.as_ref();
     let purchase = said.purchase.as_ref();
     let (mut reason, mut staff, mut resembles) =
@@ -81,7 +80,7 @@ fn name(reason: &impl Serialize) -> Option<String> {
 }
 
 /// A result out of the columns of its table.
-pub(super) fn verified(row: &Row<'_>) -> rusqlite::Result<Verified> {
+pub(super) fn verified(row: &Row<'_>) -> db::Result<Verified> {
     let lines = |text: Option<String>| -> Vec<String> {
         text.unwrap_or_default().lines().map(str::to_owned).collect()
     };

@@ -2,7 +2,6 @@
 //!
 //! Times are milliseconds since 1970, as on the wire. `done` is the device's clock, `received` the platform's.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,6 +10,7 @@ use crate::domain::effort::Eased;
 use crate::domain::irregular::Irregularity;
 use crate::domain::verdict::{CheckResult, Verdict};
 use crate::domain::verify::Proof;
+use crate::platform::db::{self, Connection, OptionalExtension, Row, params};
 
 /// One bed of a device's current roster.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -138,7 +138,7 @@ pub struct DueRow {
 }
 
 /// Every bed of every admitted device.
-pub fn beds(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite::Result<Vec<BedRow>> {
+pub fn beds(connection: &Connection, scope: Option<&str>, now: Wall) -> db::Result<Vec<BedRow>> {
     beds_of(connection, scope, None, now)
 }
 
@@ -148,7 +148,7 @@ pub fn beds_of(
     scope: Option<&str>,
     device: Option<&str>,
     now: Wall,
-) -> rusqlite::Result<Vec<BedRow>> {
+) -> db::Result<Vec<BedRow>> {
     let mut rows = Vec::new();
     let mut query = connection.prepare_cached(
         "SELECT d.institution, d.device, d.ward, r.bed, r.stay, r.masked_name, r.templates
@@ -160,25 +160,20 @@ pub fn beds_of(
     while let Some(row) = found.next()? {
         let device: String = row.get(1)?;
         let chain = chain(connection, &device)?;
-        rows.push(bed(connection, row, chain, now)?);
+        rows.push(bed(connection, &row, chain, now)?);
     }
     Ok(rows)
 }
 
 /// A bed out of institution, device, ward, bed, stay, masked name and templates.
-pub(super) fn bed(
-    connection: &Connection,
-    row: &Row<'_>,
-    chain: ChainView,
-    now: Wall,
-) -> rusqlite::Result<BedRow> {
+pub(super) fn bed(connection: &Connection, row: &Row<'_>, chain: ChainView, now: Wall) -> db::Result<BedRow> {
     let mut bed = blank(row, row.get(1)?, chain)?;
     fill_check(connection, &mut bed, now)?;
     bed.exceptions = open_of(connection, &bed)?;
     Ok(bed)
 }
 
-fn blank(row: &Row<'_>, device: String, chain: ChainView) -> rusqlite::Result<BedRow> {
+fn blank(row: &Row<'_>, device: String, chain: ChainView) -> db::Result<BedRow> {
     Ok(BedRow {
         institution: row.get(0)?,
         device,
@@ -210,7 +205,7 @@ fn blank(row: &Row<'_>, device: String, chain: ChainView) -> rusqlite::Result<Be
 }
 
 /// The newest check that came to an end; an open one only sets `is_due`, so that a row never loses what is known.
-fn fill_check(connection: &Connection, bed: &mut BedRow, now: Wall) -> rusqlite::Result<()> {
+fn fill_check(connection: &Connection, bed: &mut BedRow, now: Wall) -> db::Result<()> {
     bed.rounds_seen = connection
         .prepare_cached("SELECT count(*) FROM done WHERE device = ?1 AND bed = ?2 AND stay = ?3")?
         .query_row([&bed.device, &bed.bed, &bed.stay], |row| row.get(0))?;
@@ -274,7 +269,7 @@ fn fill_result(bed: &mut BedRow, result: &CheckResult, now: Wall) {
     bed.synthetic = result.synthetic;
 }
 
-fn open_of(connection: &Connection, bed: &BedRow) -> rusqlite::Result<Vec<RowException>> {
+fn open_of(connection: &Connection, bed: &BedRow) -> db::Result<Vec<RowException>> {
     connection
         .prepare_cached(
             "SELECT id, kind, state, rounds, first_ms, last_ms FROM exception
@@ -294,7 +289,7 @@ fn open_of(connection: &Connection, bed: &BedRow) -> rusqlite::Result<Vec<RowExc
 }
 
 /// How far the chain of a device reaches, and whether it holds.
-pub fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainView> {
+pub fn chain(connection: &Connection, device: &str) -> db::Result<ChainView> {
     let head: Option<(String, i64)> = connection
         .prepare_cached(
             "SELECT h.epoch, h.seq FROM device d JOIN head h ON h.device = d.device AND h.epoch = d.epoch
@@ -302,7 +297,7 @@ pub fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainVie
         )?
         .query_row([device], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let has = |kind: &str| -> rusqlite::Result<bool> {
+    let has = |kind: &str| -> db::Result<bool> {
         connection
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM exception WHERE device = ?1 AND kind = ?2 AND state <> 'ended')",
@@ -325,7 +320,7 @@ pub fn chain(connection: &Connection, device: &str) -> rusqlite::Result<ChainVie
 }
 
 /// An exception out of the sixteen columns with which every query of them begins.
-pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionRow> {
+pub(super) fn exception(row: &Row<'_>, now: Wall) -> db::Result<ExceptionRow> {
     let first: i64 = row.get(12)?;
     Ok(ExceptionRow {
         institution: row.get(0)?,
@@ -350,7 +345,7 @@ pub(super) fn exception(row: &Row<'_>, now: Wall) -> rusqlite::Result<ExceptionR
 }
 
 /// Every device, revoked ones too.
-pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result<Vec<DeviceRow>> {
+pub fn devices(connection: &Connection, scope: Option<&str>) -> db::Result<Vec<DeviceRow>> {
     let mut devices = devices_where(connection, scope, None, "", i64::MAX)?;
     let place = |row: &DeviceRow| (row.institution.clone(), row.ward.clone());
     devices.sort_by_key(place);
@@ -358,11 +353,7 @@ pub fn devices(connection: &Connection, scope: Option<&str>) -> rusqlite::Result
 }
 
 /// One device.
-pub fn device(
-    connection: &Connection,
-    scope: Option<&str>,
-    device: &str,
-) -> rusqlite::Result<Option<DeviceRow>> {
+pub fn device(connection: &Connection, scope: Option<&str>, device: &str) -> db::Result<Option<DeviceRow>> {
     Ok(devices_where(connection, scope, Some(device), "", 1)?.pop())
 }
 
@@ -372,7 +363,7 @@ pub(super) fn devices_after(
     scope: Option<&str>,
     after: &str,
     most: i64,
-) -> rusqlite::Result<Vec<DeviceRow>> {
+) -> db::Result<Vec<DeviceRow>> {
     devices_where(connection, scope, None, after, most)
 }
 
@@ -382,7 +373,7 @@ fn devices_where(
     device: Option<&str>,
     after: &str,
     most: i64,
-) -> rusqlite::Result<Vec<DeviceRow>> {
+) -> db::Result<Vec<DeviceRow>> {
     let mut query = connection.prepare_cached(
         "SELECT device, institution, ward, added_ms, revoked_ms, cert_until_ms, round_every_ms / 1000,
                 last_contact_ms, expected_ms, accepted, duplicates, forks, version, mode, stored_faces, unsent,
@@ -424,7 +415,7 @@ fn devices_where(
 }
 
 /// A check out of the twelve columns with which every query of them begins.
-pub(super) fn check(row: &Row<'_>) -> rusqlite::Result<DueRow> {
+pub(super) fn check(row: &Row<'_>) -> db::Result<DueRow> {
     let state: String = row.get(8)?;
     let verdict: Option<String> = row.get(9)?;
     Ok(DueRow {
@@ -464,15 +455,15 @@ pub fn rounds(
     connection: &Connection,
     scope: Option<&str>,
     device: Option<&str>,
-) -> rusqlite::Result<Vec<RoundView>> {
+) -> db::Result<Vec<RoundView>> {
     connection
         .prepare_cached(
-            "SELECT u.device, u.round, u.due_ms, max(u.until_ms), sum(u.state = 'open'), sum(u.state = 'settled'),
-                    sum(u.state = 'not_done')
+            "SELECT u.device, u.round, max(u.due_ms), max(u.until_ms), count(*) FILTER (WHERE u.state = 'open'),
+                    count(*) FILTER (WHERE u.state = 'settled'), count(*) FILTER (WHERE u.state = 'not_done')
              FROM device d CROSS JOIN due u ON u.device = d.device AND u.epoch = d.epoch AND u.round =
                   (SELECT max(round) FROM due n WHERE n.device = d.device AND n.epoch = d.epoch)
              WHERE d.revoked_ms IS NULL AND (?1 IS NULL OR d.institution = ?1) AND (?2 IS NULL OR d.device = ?2)
-             GROUP BY u.device ORDER BY u.device",
+             GROUP BY u.device, u.round ORDER BY u.device, u.round",
         )?
         .query_map([scope, device], |row| {
             Ok(RoundView {

@@ -1,12 +1,12 @@
 //! Wards in numbers: what was due there today and what came of it, cases that are open, when the device last spoke. A
 //! province has too many beds for one page, so the overview adds these up and the beds are shown ward by ward.
 
-use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
 use crate::base::clock::Wall;
 use crate::domain::handling::State;
 use crate::domain::presence::Tally;
+use crate::platform::db::{self, Connection, Row, params};
 use crate::platform::score::DayNumber;
 
 /// One ward, which is one device's.
@@ -42,14 +42,14 @@ impl Cases {
 }
 
 /// Every ward of `scope` that may speak, by institution.
-pub fn list(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite::Result<Vec<Ward>> {
+pub fn list(connection: &Connection, scope: Option<&str>, now: Wall) -> db::Result<Vec<Ward>> {
     connection
         .prepare_cached(
             "SELECT d.institution, d.ward, d.device, d.last_contact_ms, d.expected_ms,
                     (SELECT count(*) FROM roster r WHERE r.device = d.device),
                     (SELECT coalesce(sum(c.cases), 0) FROM case_count c
                      WHERE c.device = d.device AND c.handling <> 'closed'),
-                    (SELECT coalesce(sum(c.cases), 0) FROM case_count c WHERE c.device = d.device AND c.seen),
+                    (SELECT coalesce(sum(c.cases), 0) FROM case_count c WHERE c.device = d.device AND c.seen <> 0),
                     EXISTS (SELECT 1 FROM exception e
                             WHERE e.device = d.device AND e.state <> 'ended' AND e.kind = 'silence'),
                     sum(b.due), sum(b.missed), sum(b.verified), sum(b.excused), sum(b.unclear), sum(b.against)
@@ -74,9 +74,9 @@ pub fn list(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite
 }
 
 /// Six sums in the order of [`Tally`], from column `first` on.
-pub fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
+pub fn tally(row: &Row<'_>, first: usize) -> db::Result<Tally> {
     // A sum is never negative: the triggers take away only what they added.
-    let count = |at: usize| -> rusqlite::Result<u64> {
+    let count = |at: usize| -> db::Result<u64> {
         Ok(u64::try_from(row.get::<_, Option<i64>>(first + at)?.unwrap_or(0)).unwrap_or(0))
     };
     Ok(Tally {
@@ -90,15 +90,15 @@ pub fn tally(row: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
 }
 
 /// Cases of `scope` whose next step should have been taken.
-pub fn overdue(connection: &Connection, scope: Option<&str>, now: Wall) -> rusqlite::Result<i64> {
+pub fn overdue(connection: &Connection, scope: Option<&str>, now: Wall) -> db::Result<i64> {
     let first = State::Raised.hours().unwrap_or(0) * 3_600_000;
     // Both as the index `exception_due` has them, so that no row of the table is read.
     connection
         .prepare_cached(
-            "SELECT (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = 1
+            "SELECT (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = true
                      AND iif(version = 0, first_ms, due_ms) < ?1
                      AND (?3 IS NULL OR device IN (SELECT device FROM device WHERE institution = ?3)))
-                  + (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = 0
+                  + (SELECT count(*) FROM exception WHERE handling <> 'closed' AND (version = 0) = false
                      AND iif(version = 0, first_ms, due_ms) < ?2
                      AND (?3 IS NULL OR device IN (SELECT device FROM device WHERE institution = ?3)))",
         )?
@@ -106,12 +106,7 @@ pub fn overdue(connection: &Connection, scope: Option<&str>, now: Wall) -> rusql
 }
 
 /// The last days of `scope`, the oldest first, today last; a day on which nothing was due has an empty tally.
-pub fn days(
-    connection: &Connection,
-    scope: Option<&str>,
-    count: usize,
-    now: Wall,
-) -> rusqlite::Result<Vec<Tally>> {
+pub fn days(connection: &Connection, scope: Option<&str>, count: usize, now: Wall) -> db::Result<Vec<Tally>> {
     let last = DayNumber::of(now).0;
     let first = last + 1 - i64::try_from(count).unwrap_or(0);
     let mut days = vec![Tally::default(); count];
@@ -124,7 +119,7 @@ pub fn days(
     while let Some(row) = rows.next()? {
         let at = usize::try_from(row.get::<_, i64>(0)? - first).unwrap_or(usize::MAX);
         if let Some(place) = days.get_mut(at) {
-            *place = tally(row, 1)?;
+            *place = tally(&row, 1)?;
         }
     }
     Ok(days)
@@ -148,7 +143,7 @@ mod tests {
         let device = DeviceId::new("d").unwrap();
         db.write(|tx| {
             devices::enter(tx, &device)?;
-            let counted = || Ok::<_, rusqlite::Error>(list(tx, None, NOW)?[0].cases);
+            let counted = || Ok::<_, db::Error>(list(tx, None, NOW)?[0].cases);
             assert_eq!(counted()?, Cases::default());
             cases::raise(tx, &device, Own::Silence, NOW)?;
             cases::raise(tx, &device, Own::Silence, NOW)?;

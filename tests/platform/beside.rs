@@ -4,8 +4,10 @@
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
+use bedcheck::base::clock::Clock;
 use bedcheck::platform::people;
 
+use crate::postgres::Make;
 use crate::world::*;
 
 /// What the program prints.
@@ -30,7 +32,8 @@ fn look(world: &World) {
 
 #[tokio::test]
 async fn another_program_takes_nothing_from_the_running_platform_and_is_heard_by_it() {
-    let world = World::new().await;
+    // What it is about is the file's own log.
+    let world = World::on(Make::Sqlite, Clock::system().now().wall, fixed()).await;
     let db = world.db();
     let log = || std::fs::metadata(world.folder.path().join("platform.db-wal")).map(|log| log.ino()).ok();
     people::list(&db).unwrap();

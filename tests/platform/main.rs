@@ -30,10 +30,15 @@ mod doors;
 mod enrolment;
 mod kiosk;
 mod leads;
+mod migrate;
 mod papers;
 mod parcel;
+#[path = "../common/postgres.rs"]
+mod postgres;
 mod renewal;
+mod speed;
 mod spot_checks;
+mod store;
 mod strangers;
 mod tamper;
 mod webhooks;
@@ -184,6 +189,7 @@ async fn only_admitted_devices_speak_and_only_for_themselves() {
     // Another platform's device does not get past the handshake.
     let foreign = tempfile::tempdir().unwrap();
     keys::init(foreign.path(), &["localhost".into()], Clock::system().now().wall).unwrap();
+    postgres::usual().store(foreign.path());
     let mut stranger = Device::admitted(foreign.path(), "ward-bb", world.running().devices.port());
     stranger.bundle.ca_pem = b.bundle.ca_pem.clone();
     assert!(matches!(stranger.uplink().deliver(items.clone()).await, Err(UplinkError::Client(_))));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bedcheck::base::clock::{Clock, Wall};
 use bedcheck::net::tls::{self, Identity};
-use bedcheck::platform::db::Database;
 use bedcheck::platform::devices;
 use bedcheck::platform::keys::{self, Keys};
 use bedcheck::wire::batch::Batch;
@@ -221,7 +220,7 @@ async fn whoever_shows_no_certificate_or_speaks_otherwise_is_not_served() {
 #[tokio::test]
 async fn a_revoked_device_is_not_served_on_any_connection_nor_one_whose_certificate_was_renewed() {
     let gate = Gate::new().await;
-    let db = Database::open(&gate.world.folder.path().join("platform.db")).unwrap();
+    let db = gate.world.db();
     // The same connection, before and after.
     let config = tls::client(&gate.right()).unwrap();
     let address = gate.world.running().devices;

@@ -79,7 +79,7 @@ fn verify(secret: &str, headers: &HeaderMap, body: &str) -> String {
 /// A platform's database with a device, and a receiver that is to be told of an exception.
 fn outbox(urls: &[&str]) -> (tempfile::TempDir, Database, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let db = Database::open(&folder.path().join("platform.db")).unwrap();
+    let db = crate::postgres::usual().store(folder.path());
     let secrets = urls.iter().map(|url| webhooks::add(&db, url, &[], None, NOW).unwrap().1).collect();
     (folder, db, secrets)
 }

@@ -35,6 +35,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::postgres::{self, Make};
+
 pub const NOW: Wall = Wall(1_790_000_000_000);
 
 /// A crop as a camera gives it, less what it shows.
@@ -68,9 +70,14 @@ impl World {
 
     /// A platform whose keys were made at `made`.
     pub async fn of(made: Wall, clock: Clock) -> World {
+        World::on(postgres::usual(), made, clock).await
+    }
+
+    /// ... and whose store is in this database.
+    pub async fn on(make: Make, made: Wall, clock: Clock) -> World {
         let folder = tempfile::tempdir().unwrap();
         keys::init(folder.path(), &["localhost".into(), "127.0.0.1".into()], made).unwrap();
-        Database::open(&folder.path().join("platform.db")).unwrap();
+        make.store(folder.path());
         let (stop, stopping) = supervise::shutdown();
         let settings = Settings {
             dir: folder.path().to_owned(),
@@ -215,7 +222,7 @@ impl Device {
             institution: "示范医院".into(),
             round_every: Duration::from_secs(4 * 3600),
         };
-        let db = Database::open(&platform.join("platform.db")).unwrap();
+        let db = serve::open_database(platform).unwrap();
         let keys = Keys::read(platform).unwrap();
         let request = request.sign(&key).unwrap();
         let bundle = devices::add(&db, &keys, &request, &admission, Clock::system().now().wall).unwrap();

@@ -1,5 +1,5 @@
-//! The controls: the agent's journal and the platform's database from their own sources, compiled against a way of
-//! opening SQLite that syncs less. The product has no such switch; only `weak::base::sqlite` here differs.
+//! The controls: the agent's journal from its own source, and the platform's database, on a way of opening SQLite that
+//! syncs less. The product has no such switch; only `weak::base::sqlite` here differs.
 
 /// The library's `base`, with another `sqlite` in it.
 pub mod base {
@@ -37,18 +37,35 @@ pub mod store {
     pub use bedcheck::store::{room, row, told};
 }
 
-use db::Database;
+pub mod platform {
+    pub use bedcheck::platform::db::DatabaseError;
+
+    /// The library's database on a file that is opened so.
+    pub struct Database(bedcheck::platform::db::Database);
+
+    impl Database {
+        pub fn open(path: &std::path::Path) -> Result<Database, DatabaseError> {
+            bedcheck::platform::db::Database::opened_by(path, super::base::sqlite::open).map(Database)
+        }
+    }
+
+    impl std::ops::Deref for Database {
+        type Target = bedcheck::platform::db::Database;
+
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+}
+
 use journal::{Commit, Journal, Signer};
+use platform::Database;
 
 #[expect(dead_code, unused_imports, reason = "the writer needs a part of the journal, and not its tests")]
 #[path = "../../src/store/journal.rs"]
 mod journal;
 #[path = "../../src/store/schema.rs"]
 pub mod schema;
-
-#[expect(dead_code, reason = "the writer needs a part of the database")]
-#[path = "../../src/platform/db/mod.rs"]
-mod db;
 
 #[expect(clippy::duplicate_mod, reason = "the same writer on two makes of the parts")]
 #[path = "write.rs"]

@@ -162,7 +162,7 @@ fn admit(platform: &Database) -> Result<(), Failed> {
             "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms,
                                  round_every_ms, added_ms, expected_ms, logged)
              VALUES (?1, '3A', 'H', ?2, '', ?3, 60000, ?3, ?3, ?4)",
-            rusqlite::params![device.as_str(), key, now.0, i64::try_from(logged).unwrap_or(0)],
+            bedcheck::platform::db::params![device.as_str(), key, now.0, i64::try_from(logged).unwrap_or(0)],
         )?;
         Ok(())
     })?;

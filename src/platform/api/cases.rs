@@ -11,7 +11,6 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,7 +20,7 @@ use crate::platform::api::lists::{Answer, Exception};
 use crate::platform::api::once;
 use crate::platform::api::problem::{self, Problem};
 use crate::platform::dashboard::{Dashboard, case};
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, Connection, Transaction};
 use crate::platform::handling::{Decision, NotTaken, Taken, take_in};
 use crate::platform::sessions::Visitor;
 use crate::platform::stay::{self, Check, Lying, Opening, Spot};
@@ -110,12 +109,7 @@ fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-fn read(
-    connection: &Connection,
-    place: (&str, &str),
-    who: &Visitor,
-    now: Wall,
-) -> rusqlite::Result<Option<Case>> {
+fn read(connection: &Connection, place: (&str, &str), who: &Visitor, now: Wall) -> db::Result<Option<Case>> {
     let Some(known) = stay::around(connection, place, who, now)? else { return Ok(None) };
     let stay::Around { queued, handling, history, chain } = known;
     let stay::History { lying, mut checks, spots, openings } = history;
@@ -235,7 +229,7 @@ fn taken(
     (version, older): (i64, problem::Kind),
     said: Said,
     now: Wall,
-) -> rusqlite::Result<Result<Done, Problem>> {
+) -> db::Result<Result<Done, Problem>> {
     let Some(step) = Step::named(&said.step) else {
         let names = Step::ALL.map(Step::name).join(", ");
         return Ok(Err(Problem::because(

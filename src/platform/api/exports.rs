@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use rusqlite::Connection;
 
 use crate::platform::api::lists::{QUEUE, Sought};
 use crate::platform::api::problem::{self, Problem};
@@ -13,6 +12,7 @@ use crate::platform::api::scores::{self, Score};
 use crate::platform::cursor;
 use crate::platform::dashboard::words;
 use crate::platform::dashboard::{Dashboard, Trouble, case_words};
+use crate::platform::db::Connection;
 use crate::platform::keys::uri;
 use crate::platform::queue::{self, Queued};
 use crate::platform::sessions::Visitor;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::{Extension, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::base::clock::Wall;
@@ -16,6 +15,7 @@ use crate::platform::api::lists::{self, QUEUE, Sought, Wanted, Whose};
 use crate::platform::api::problem::Problem;
 use crate::platform::cursor;
 use crate::platform::dashboard::{Dashboard, words};
+use crate::platform::db::Connection;
 use crate::platform::keys::uri;
 use crate::platform::queue::{self, Queued};
 use crate::platform::sessions::Visitor;

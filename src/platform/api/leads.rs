@@ -7,7 +7,6 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,7 +18,7 @@ use crate::platform::api::once;
 use crate::platform::api::problem::{self, Problem};
 use crate::platform::association::{self, Kind, Neighbour, Node};
 use crate::platform::dashboard::Dashboard;
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, Connection, Transaction};
 use crate::platform::lead_checks::{self, NotOrdered};
 use crate::platform::leads::{self, Decision, Filter, Lead, LeadRow, NotTaken};
 use crate::platform::sessions::Visitor;
@@ -131,7 +130,7 @@ fn taken(
     who: &Visitor,
     said: LeadSaid,
     now: Wall,
-) -> rusqlite::Result<Result<LeadDone, NotOrdered>> {
+) -> db::Result<Result<LeadDone, NotOrdered>> {
     let LeadSaid { step, version, reason, text, assignee } = said;
     let Some(step) = Step::named(&step) else {
         return Ok(Err(NotTaken::NotAllowed(crate::domain::lead::NotAllowed::State).into()));

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use axum::Json;
 use axum::extract::{Extension, Query, State};
 use jiff::civil::Date;
-use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +15,7 @@ use crate::domain::handling::State as Stage;
 use crate::platform::api::problem::{self, Problem};
 use crate::platform::cursor::{self, Page};
 use crate::platform::dashboard::Dashboard;
+use crate::platform::db::{self, Connection};
 use crate::platform::keys::uri;
 use crate::platform::listing::{self, Covered};
 use crate::platform::queue::{self, Filter, Queued};
@@ -413,7 +413,7 @@ pub fn entries(
     whose: &Whose,
     before: Option<i64>,
     most: usize,
-) -> rusqlite::Result<Page<trail::Entry>> {
+) -> db::Result<Page<trail::Entry>> {
     let person = Some(whose.person.trim()).filter(|name| !name.is_empty());
     let one_more = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
     let found = trail::list(connection, before, person, one_more)?;

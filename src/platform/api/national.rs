@@ -16,7 +16,6 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -29,7 +28,7 @@ use crate::platform::api::lists::{QUEUE, Sought};
 use crate::platform::api::problem::Problem;
 use crate::platform::cursor;
 use crate::platform::dashboard::{Dashboard, Trouble, words};
-use crate::platform::db::Database;
+use crate::platform::db::{self, Connection, Database};
 use crate::platform::handling::{Decision, NotTaken, take_in};
 use crate::platform::listing::{self, TimeKey};
 use crate::platform::queue::{self, Queued};
@@ -156,7 +155,7 @@ fn exceptions(
     data: &Value,
     (after, most): (Option<String>, usize),
     now: Wall,
-) -> rusqlite::Result<Said> {
+) -> db::Result<Said> {
     let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
     let sought = Sought { kind: text("kind"), state: text("stas"), ..Sought::default() };
     let filter = match sought.filter(after) {
@@ -193,7 +192,7 @@ fn verifications(
     connection: &Connection,
     who: &Visitor,
     page: (Option<TimeKey>, usize),
-) -> rusqlite::Result<Value> {
+) -> db::Result<Value> {
     let page = listing::verifications(connection, who.scope(), page)?;
     Ok(json!({ "data": page.rows.iter().map(verification).collect::<Vec<_>>(), "cursor": page.next }))
 }

@@ -11,7 +11,7 @@ use crate::base::files::sha256_hex;
 use crate::platform::answered;
 use crate::platform::api::problem::{self, Problem};
 use crate::platform::dashboard::{Dashboard, Trouble};
-use crate::platform::db::Transaction;
+use crate::platform::db::{self, Transaction};
 
 /// Does `work` for `person` unless this very `request` was answered before, and answers.
 ///
@@ -21,7 +21,7 @@ pub async fn answer<T: Serialize>(
     dashboard: &Dashboard,
     headers: &HeaderMap,
     (person, request): (&str, &[u8]),
-    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, Problem>> + Send + 'static,
+    work: impl FnOnce(&Transaction<'_>) -> db::Result<Result<T, Problem>> + Send + 'static,
 ) -> Result<Response, Problem> {
     let key = answered::key(headers).map_err(|detail| Problem::because(problem::BAD_REQUEST, detail))?;
     let (person, request) = (person.to_owned(), sha256_hex(request));

@@ -8,7 +8,6 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,7 +17,7 @@ use crate::platform::api::once;
 use crate::platform::api::problem::{self, Problem};
 use crate::platform::cursor;
 use crate::platform::dashboard::Dashboard;
-use crate::platform::db::Transaction;
+use crate::platform::db::{Connection, Transaction};
 use crate::platform::sessions::Visitor;
 use crate::platform::spot_checks::{self, Chance, Listed, NotPlaced, One, Wanted, What};
 

@@ -1,6 +1,7 @@
 //! The command line of `bedcheck-platform`.
 
 mod device;
+mod migrate;
 mod people;
 #[cfg(feature = "screening")]
 mod screening;
@@ -24,9 +25,9 @@ use crate::platform::cmd::device::DeviceCommand;
 use crate::platform::cmd::people::{EvidenceCommand, PersonCommand};
 use crate::platform::cmd::update::Update;
 use crate::platform::cmd::webhook::WebhookCommand;
-use crate::platform::db::Database;
 use crate::platform::ingest::Answering;
 use crate::platform::keys::{self, KeyError, Keys};
+use crate::platform::place::Place;
 use crate::platform::serve::{self, ServeError, Settings};
 use crate::platform::spot_checks::{self, Wanted, What};
 use crate::platform::turns::USUAL_RATE;
@@ -51,7 +52,13 @@ enum Command {
         /// Names and addresses under which devices reach the platform.
         #[arg(long = "host", default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned()])]
         hosts: Vec<String>,
+        /// The store in PostgreSQL instead of a SQLite file in the folder: postgres://USER@HOST/DATABASE of an empty
+        /// database, without a password (~/.pgpass, PGPASSFILE, or the credential bedcheck-database-password).
+        #[arg(long, value_name = "ADDRESS")]
+        database: Option<String>,
     },
+    /// Bring the database to this program's version, or copy it into another one.
+    Migrate(migrate::Migrate),
     /// Admit, list and shut out devices.
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -166,7 +173,8 @@ fn complain(error: &anyhow::Error) {
 fn run(command: Command) -> anyhow::Result<()> {
     let now = Clock::system().now().wall;
     match command {
-        Command::Init { dir, hosts } => init(&dir, &hosts, now),
+        Command::Init { dir, hosts, database } => init(&dir, &hosts, database.as_deref(), now),
+        Command::Migrate(command) => migrate::run(&command),
         Command::Device(command) => command.run(now),
         Command::Person(command) => people::person(command, now),
         Command::Webhook(command) => webhook::run(command, now),
@@ -186,10 +194,23 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-fn init(dir: &Path, hosts: &[String], now: Wall) -> anyhow::Result<()> {
+fn init(dir: &Path, hosts: &[String], database: Option<&str>, now: Wall) -> anyhow::Result<()> {
+    let place = match database {
+        Some(address) => Place::named(address, dir).map_err(Ending::config)?,
+        None => Place::File(dir.join("platform.db")),
+    };
+    if database.is_some() && matches!(place, Place::File(_)) {
+        return Err(Ending::usage(
+            "--database takes postgres://...; without it the store is a file in the folder",
+        )
+        .into());
+    }
+    // Before there are keys: a server that cannot be reached leaves no half of a platform behind.
+    let db = database.map(|_| place.open()).transpose().map_err(Ending::config)?;
     keys::init(dir, hosts, now).map_err(key_ending)?;
-    Database::open(&dir.join("platform.db"))?;
-    say(format_args!("Made the platform's keys and database in {}.", dir.display()));
+    place.note(dir)?;
+    let db = db.map_or_else(|| place.open(), Ok)?;
+    say(format_args!("Made the platform's keys in {} and its database: {}.", dir.display(), db.place()));
     Ok(())
 }
 
@@ -291,7 +312,7 @@ pub fn serve_ending(error: ServeError) -> anyhow::Error {
         | ServeError::NotLoopback(_)
         | ServeError::Tls(_)
         | ServeError::Upkeep(UpkeepError::Keys(_) | UpkeepError::Tls(_)) => Ending::config(error).into(),
-        ServeError::Database(_)
+        ServeError::Place(_)
         | ServeError::Listen(_)
         | ServeError::File(_)
         | ServeError::Upkeep(UpkeepError::File(_) | UpkeepError::Database(_)) => Ending::failed(error).into(),

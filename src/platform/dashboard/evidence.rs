@@ -8,7 +8,6 @@ use axum::Form;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use rusqlite::{Connection, OptionalExtension};
 use serde::Deserialize;
 use tracing::{info, warn};
 
@@ -19,6 +18,7 @@ use crate::base::picture;
 use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::words::{Lang, moment};
 use crate::platform::dashboard::{Dashboard, Trouble, watermark};
+use crate::platform::db::{self, Connection, OptionalExtension};
 use crate::platform::keys::uri;
 use crate::platform::people::{self, Asked, NotShown};
 use crate::platform::sessions::Visitor;
@@ -206,7 +206,7 @@ fn marked(picture: &Picture, opening: &str, now: Wall) -> Option<Vec<u8>> {
     picture::encode_jpeg(&watermark::over(picture, &text)?, QUALITY).ok()
 }
 
-fn find(connection: &Connection, device: &DeviceId, event: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+fn find(connection: &Connection, device: &DeviceId, event: &str) -> db::Result<Option<Vec<u8>>> {
     let found: Option<Option<Vec<u8>>> = connection
         .prepare_cached("SELECT evidence FROM link WHERE device = ?1 AND id = ?2")?
         .query_row([device.as_str(), event], |row| row.get(0))

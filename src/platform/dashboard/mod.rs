@@ -46,7 +46,7 @@ use tracing::error;
 use crate::base::clock::Clock;
 use crate::net::server;
 use crate::platform::api::{self, problem};
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::{self, Database, DatabaseError};
 use crate::platform::export::ExportError;
 use crate::platform::keys::Keys;
 use crate::platform::table::TableError;
@@ -131,7 +131,7 @@ impl Dashboard {
     /// Reads on a thread that may block.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&db::Connection) -> db::Result<T> + Send + 'static,
     ) -> Result<T, Trouble> {
         let db = self.db.clone();
         let read = tokio::task::spawn_blocking(move || db.read(work)).await;

@@ -7,7 +7,6 @@ use askama::Template;
 use axum::extract::{Extension, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
-use rusqlite::Connection;
 use serde::Deserialize;
 
 use crate::base::clock::Wall;
@@ -18,6 +17,7 @@ use crate::platform::dashboard::page::{self, Beds, Case, Tile};
 use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::words::{self, Lang, Term};
 use crate::platform::dashboard::{Dashboard, Trouble};
+use crate::platform::db::{self, Connection};
 use crate::platform::keys::uri;
 use crate::platform::sessions::Visitor;
 use crate::platform::view::{BedRow, DeviceRow, ExceptionRow, RoundView};
@@ -119,7 +119,7 @@ struct Facts {
     beds: Option<(Vec<BedRow>, Vec<RoundView>, Vec<DeviceRow>)>,
 }
 
-fn read(connection: &Connection, visitor: &Visitor, now: Wall) -> rusqlite::Result<Facts> {
+fn read(connection: &Connection, visitor: &Visitor, now: Wall) -> db::Result<Facts> {
     let scope = visitor.scope();
     // Who looks after accounts and devices sees no patient.
     let sees_people = visitor.role != Role::Administrator;

@@ -7,13 +7,13 @@ use askama::Template;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
-use rusqlite::Connection;
 
 use crate::base::clock::Wall;
 use crate::domain::presence::Tally;
 use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::words::{Lang, Term, moment};
 use crate::platform::dashboard::{Dashboard, Trouble};
+use crate::platform::db::{self, Connection};
 use crate::platform::score::{self, DayNumber};
 use crate::platform::sessions::Visitor;
 use crate::platform::wards::{self, Cases};
@@ -104,7 +104,7 @@ async fn board(dashboard: &Dashboard, visitor: Visitor, l: Lang) -> Result<Board
     dashboard.read(move |connection| read(connection, visitor.scope(), l, now)).await
 }
 
-fn read(connection: &Connection, scope: Option<&str>, l: Lang, now: Wall) -> rusqlite::Result<Board> {
+fn read(connection: &Connection, scope: Option<&str>, l: Lang, now: Wall) -> db::Result<Board> {
     let wards = wards::list(connection, scope, now)?;
     let today = wards.iter().fold(Tally::default(), |sum, ward| sum.and(&ward.today));
     let cases = wards.iter().fold(Cases::default(), |sum, ward| sum.and(ward.cases));

@@ -1,11 +1,14 @@
-//! The tables.
+//! The tables of version 9; what later versions have more is in `migrations`.
 
 use crate::base::sqlite::Schema;
 
-pub const SCHEMA: Schema = Schema { version: 10, tables: TABLES, page_bytes: 4096 };
+pub const SCHEMA: Schema = Schema { version: 9, tables: TABLES, page_bytes: 4096 };
 
-const TABLES: &str = concat!(
-    "
+/// Tables whose rows are paged by their number, which SQLite gives each row by itself and PostgreSQL by a column.
+pub const WITH_ROWID: [&str; 6] =
+    ["lying", "due", "verification", "exception", "spot_order", "webhook_message"];
+
+const TABLES: &str = "
 -- Who may speak. Times are milliseconds since 1970 on the platform's clock unless named otherwise.
 CREATE TABLE device (
     device         TEXT    PRIMARY KEY,
@@ -32,7 +35,6 @@ CREATE TABLE device (
     stored_faces   INTEGER,
     unsent         INTEGER,
     cameras        TEXT,
-    eased          TEXT,                -- fewer beds are watched at once, as it last said; NULL where not
     bundle         TEXT                 -- what it said of its signed updates when it was last not behind
 ) STRICT;
 -- Every certificate issued by us. `ended_ms`: since when it is not accepted, long before it expires.
@@ -467,6 +469,4 @@ WHEN EXISTS (SELECT 1 FROM webhook WHERE ended_ms IS NULL) BEGIN
     SELECT 'case.moved', device, id, kind, state, NEW.state, NEW.at_ms FROM exception
     WHERE device = NEW.device AND id = NEW.id;
 END;
-",
-    include_str!("screening.sql")
-);
+";

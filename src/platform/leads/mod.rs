@@ -12,13 +12,12 @@ mod precision;
 mod record;
 mod steps;
 
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::lead::State;
 use crate::platform::cursor::{self, Page};
+use crate::platform::db::{self, Connection, OptionalExtension, Row, ToSql, params};
 
 pub use precision::{Interval, RulePrecision, Suggestion, precision, wilson};
 pub use record::{NewLead, Recorded, RuleSaid, RunSaid, record_leads, record_rule, record_run};
@@ -108,7 +107,7 @@ const COLUMNS: &str = "id, rule, rule_version, severity, priority, institution, 
     begin_day, end_day, amount_fen, proving_rows, claim_zh, claim_en, first_found_ms, last_found_ms, state, version,
     assigned_to";
 
-fn lead_row(row: &Row<'_>) -> rusqlite::Result<LeadRow> {
+fn lead_row(row: &Row<'_>) -> db::Result<LeadRow> {
     let state: String = row.get(18)?;
     Ok(LeadRow {
         id: row.get(0)?,
@@ -141,7 +140,7 @@ pub fn list(
     connection: &Connection,
     filter: &Filter,
     (after, most): (Option<(i64, String)>, usize),
-) -> rusqlite::Result<Page<LeadRow>> {
+) -> db::Result<Page<LeadRow>> {
     let (mut clauses, mut values) = (Vec::new(), Vec::<Box<dyn ToSql>>::new());
     let mut equal = |column: &str, value: &str| {
         if !value.is_empty() {
@@ -179,7 +178,7 @@ pub fn list(
         .query_map(values.as_slice(), lead_row)?
         .map(|row| row.map(|row| ((row.priority, row.id.clone()), row)))
         .map(|row| row.map(|(key, row)| (row, key)))
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+        .collect::<db::Result<Vec<_>>>()?;
     Ok(cursor::cut(LIST, rows, most))
 }
 
@@ -194,12 +193,12 @@ pub fn of_stay(connection: &Connection, mdtrt_id: &str, most: i64) -> rusqlite::
 }
 
 /// One lead with its proof and steps.
-pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<Lead>> {
+pub fn find(connection: &Connection, id: &str) -> db::Result<Option<Lead>> {
     let sql = format!("SELECT {COLUMNS}, measure, subject, fields, proof FROM lead WHERE id = ?1");
     let found = connection
         .prepare_cached(&sql)?
         .query_row([id], |row| {
-            let json = |at| Ok::<_, rusqlite::Error>(parsed(&row.get::<_, String>(at)?));
+            let json = |at| Ok::<_, db::Error>(parsed(&row.get::<_, String>(at)?));
             Ok(Lead {
                 row: lead_row(row)?,
                 measure: row.get(21)?,
@@ -230,7 +229,7 @@ pub struct Count {
 }
 
 /// Leads and their money by rule and state.
-pub fn counts(connection: &Connection) -> rusqlite::Result<Vec<Count>> {
+pub fn counts(connection: &Connection) -> db::Result<Vec<Count>> {
     connection
         .prepare_cached(
             "SELECT rule, state, count(*), CAST(sum(amount_fen) AS BIGINT) FROM lead GROUP BY rule, state
@@ -267,7 +266,7 @@ pub struct RuleRow {
 }
 
 /// Every rule that ever ran, by name.
-pub fn rules(connection: &Connection) -> rusqlite::Result<Vec<RuleRow>> {
+pub fn rules(connection: &Connection) -> db::Result<Vec<RuleRow>> {
     connection
         .prepare_cached(
             "SELECT rule, version, severity, title_zh, title_en, explanation_zh, explanation_en, article, parameters,
@@ -305,7 +304,7 @@ pub struct RunRow {
 }
 
 /// The newest runs.
-pub fn runs(connection: &Connection, most: i64) -> rusqlite::Result<Vec<RunRow>> {
+pub fn runs(connection: &Connection, most: i64) -> db::Result<Vec<RunRow>> {
     connection
         .prepare_cached(
             "SELECT id, started_ms, ended_ms, since_day, found, fresh, rules FROM screening_run

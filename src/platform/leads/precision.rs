@@ -1,8 +1,9 @@
 //! What people's answers say of a rule: how often it was right, whether that falls, and which parameter would spare the
 //! leads that were refuted.
 
-use rusqlite::{Connection, params};
 use serde::Serialize;
+
+use crate::platform::db::{self, Connection, params};
 
 /// Two-sided 95 %.
 const Z: f64 = 1.959_963_984_540_054;
@@ -63,11 +64,11 @@ pub struct RulePrecision {
 }
 
 /// Of every rule that has a decided lead.
-pub fn precision(connection: &Connection) -> rusqlite::Result<Vec<RulePrecision>> {
+pub fn precision(connection: &Connection) -> db::Result<Vec<RulePrecision>> {
     let rules: Vec<(String, Option<String>, i64)> = connection
         .prepare_cached("SELECT rule, tuned, tuned_up FROM screening_rule ORDER BY rule")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect::<db::Result<_>>()?;
     let mut query = connection.prepare_cached(
         "SELECT state, measure FROM lead WHERE rule = ?1 AND decided_ms IS NOT NULL
          ORDER BY decided_ms DESC, id LIMIT ?2",
@@ -78,7 +79,7 @@ pub fn precision(connection: &Connection) -> rusqlite::Result<Vec<RulePrecision>
             .query_map(params![rule, MOST_DECISIONS], |row| {
                 Ok(Decided { confirmed: row.get::<_, String>(0)? == "confirmed", measure: row.get(1)? })
             })?
-            .collect::<rusqlite::Result<_>>()?;
+            .collect::<db::Result<_>>()?;
         if !decisions.is_empty() {
             found.push(of(rule, &decisions, tuned.map(|name| (name, up != 0))));
         }

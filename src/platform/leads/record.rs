@@ -1,11 +1,10 @@
 //! What a run of the screening writes down.
 
-use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Wall;
 use crate::domain::lead::State;
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{self, Database, DatabaseError, Transaction, params};
 
 /// Leads of one transaction: devices deliver between two of them.
 const TOGETHER: usize = 500;
@@ -74,7 +73,7 @@ pub struct Recorded {
 }
 
 /// Writes a rule down as it runs now.
-pub fn record_rule(tx: &Transaction<'_>, rule: &RuleSaid) -> rusqlite::Result<()> {
+pub fn record_rule(tx: &Transaction<'_>, rule: &RuleSaid) -> db::Result<()> {
     tx.execute(
         "INSERT INTO screening_rule (rule, version, severity, title_zh, title_en, explanation_zh, explanation_en,
                                      article, parameters, tuned, tuned_up)
@@ -102,7 +101,7 @@ pub fn record_rule(tx: &Transaction<'_>, rule: &RuleSaid) -> rusqlite::Result<()
 }
 
 /// Writes a run down.
-pub fn record_run(tx: &Transaction<'_>, run: &RunSaid) -> rusqlite::Result<()> {
+pub fn record_run(tx: &Transaction<'_>, run: &RunSaid) -> db::Result<()> {
     tx.execute(
         "INSERT INTO screening_run (id, started_ms, ended_ms, since_day, found, fresh, rules)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -145,7 +144,7 @@ pub fn record_leads(
 }
 
 /// Whether the lead is new.
-fn record(tx: &Transaction<'_>, run: &str, lead: &NewLead, now: Wall) -> rusqlite::Result<bool> {
+fn record(tx: &Transaction<'_>, run: &str, lead: &NewLead, now: Wall) -> db::Result<bool> {
     let known: i64 = tx.query_row("SELECT count(*) FROM lead WHERE id = ?1", [&lead.id], |row| row.get(0))?;
     tx.execute(
         "INSERT INTO lead (id, rule, rule_version, severity, priority, institution, psn_no, certno_hash, dr_code,

@@ -1,12 +1,13 @@
 //! Steps people take with a lead. Each names the version it was decided on: of two at once the second is refused.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::base::clock::Wall;
 use crate::domain::lead::{self, NotAllowed, State, Step};
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{
+    self, Connection, Database, DatabaseError, OptionalExtension, Transaction, params,
+};
 use crate::platform::sessions::Visitor;
 use crate::platform::trail;
 
@@ -96,7 +97,7 @@ pub fn take_in(
     visitor: &Visitor,
     decision: &Decision,
     now: Wall,
-) -> rusqlite::Result<Result<State, NotTaken>> {
+) -> db::Result<Result<State, NotTaken>> {
     let found: Option<(String, i64)> = tx
         .query_row("SELECT state, version FROM lead WHERE id = ?1", [id], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -119,7 +120,7 @@ pub fn take_in(
     Ok(Ok(then))
 }
 
-fn has_account(tx: &Transaction<'_>, name: Option<&str>) -> rusqlite::Result<bool> {
+fn has_account(tx: &Transaction<'_>, name: Option<&str>) -> db::Result<bool> {
     let Some(name) = name else { return Ok(false) };
     let people: i64 =
         tx.query_row("SELECT count(*) FROM person WHERE name = ?1 AND removed_ms IS NULL", [name], |row| {
@@ -135,7 +136,7 @@ fn write(
     decision: &Decision,
     then: State,
     now: Wall,
-) -> rusqlite::Result<()> {
+) -> db::Result<()> {
     let version = decision.version + 1;
     let (person, role) = visitor.as_actor();
     // An assignment is remembered with whom it went to.
@@ -158,7 +159,7 @@ fn write(
 }
 
 /// Every step of a lead, the first one first.
-pub(super) fn taken(connection: &Connection, id: &str) -> rusqlite::Result<Vec<Taken>> {
+pub(super) fn taken(connection: &Connection, id: &str) -> db::Result<Vec<Taken>> {
     let mut query = connection.prepare_cached(
         "SELECT step, state, person, role, reason, remark, at_ms FROM lead_step WHERE lead = ?1 ORDER BY version",
     )?;

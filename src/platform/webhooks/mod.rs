@@ -17,13 +17,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use reqwest::Url;
-use rusqlite::params;
 use sha2::Sha256;
 
 use crate::base::clock::Wall;
 use crate::net::client::ClientError;
 use crate::net::post::Poster;
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::{Database, DatabaseError, params};
 use crate::platform::people::token;
 use crate::platform::trail;
 

@@ -1,11 +1,10 @@
 //! What waits to be told: kept in the platform's database from the transaction in which it happened until it was taken.
 
-use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use crate::base::backoff::{Backoff, draw};
 use crate::base::clock::Wall;
-use crate::platform::db::{Database, DatabaseError, Transaction};
+use crate::platform::db::{self, Database, DatabaseError, OptionalExtension, Transaction, params};
 use crate::platform::keys::uri;
 use crate::platform::people::token;
 
@@ -70,7 +69,7 @@ pub fn take_up(db: &Database, now: Wall) -> Result<Vec<Address>, DatabaseError> 
 }
 
 /// One message for each receiver that wants to know.
-fn spread(tx: &Transaction<'_>, now: Wall) -> rusqlite::Result<()> {
+fn spread(tx: &Transaction<'_>, now: Wall) -> db::Result<()> {
     let mut query = tx.prepare_cached(
         "SELECT number, type, device, exception, kind, state, handling, at_ms FROM happening ORDER BY number LIMIT ?1",
     )?;
@@ -96,7 +95,7 @@ fn spread(tx: &Transaction<'_>, now: Wall) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn queue(tx: &Transaction<'_>, event: &str, body: &str, now: Wall) -> rusqlite::Result<()> {
+fn queue(tx: &Transaction<'_>, event: &str, body: &str, now: Wall) -> db::Result<()> {
     let mut query = tx.prepare_cached(
         "SELECT id, events, (SELECT count(*) FROM webhook_message m WHERE m.webhook = w.id) FROM webhook w
          WHERE ended_ms IS NULL",
@@ -111,7 +110,7 @@ fn queue(tx: &Transaction<'_>, event: &str, body: &str, now: Wall) -> rusqlite::
             tx.execute("UPDATE webhook SET dropped = dropped + 1 WHERE id = ?1", [&receiver])?;
             continue;
         }
-        let random = token().map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        let random = token().map_err(|error| db::Error::ToSqlConversionFailure(Box::new(error)))?;
         tx.prepare_cached(
             "INSERT INTO webhook_message (id, webhook, body, queued_ms, next_ms) VALUES (?1, ?2, ?3, ?4, ?4)",
         )?
@@ -120,7 +119,7 @@ fn queue(tx: &Transaction<'_>, event: &str, body: &str, now: Wall) -> rusqlite::
     Ok(())
 }
 
-fn give_up(tx: &Transaction<'_>, now: Wall) -> rusqlite::Result<()> {
+fn give_up(tx: &Transaction<'_>, now: Wall) -> db::Result<()> {
     let oldest = now.0.saturating_sub(LONGEST_MS);
     tx.execute(
         "UPDATE webhook SET given_up = given_up + (SELECT count(*) FROM webhook_message m
@@ -211,7 +210,7 @@ fn milliseconds(time: std::time::Duration) -> i64 {
 }
 
 /// Ends a receiver: nothing waits for it any more, and its secret is forgotten. False when it had ended or never was.
-pub fn end(tx: &Transaction<'_>, receiver: &str, why: &str, now: Wall) -> rusqlite::Result<bool> {
+pub fn end(tx: &Transaction<'_>, receiver: &str, why: &str, now: Wall) -> db::Result<bool> {
     let ended = tx.execute(
         "UPDATE webhook SET ended_ms = ?2, ended = ?3, secret = x'' WHERE id = ?1 AND ended_ms IS NULL",
         params![receiver, now.0, why],
@@ -254,7 +253,7 @@ mod tests {
         let (all, ends) = (add(&[]), add(&["exception.ended"]));
         let rolled_back = db.write(|tx| {
             cases::raise(tx, &device, Own::ChainFork, NOW)?;
-            Err::<(), _>(rusqlite::Error::InvalidQuery)
+            Err::<(), _>(db::Error::InvalidQuery)
         });
         assert!(rolled_back.is_err() && take_up(&db, NOW).unwrap().is_empty());
         db.write(|tx| cases::raise(tx, &device, Own::NoRound, NOW)).unwrap();

@@ -9,7 +9,7 @@ use bedcheck::base::clock::Wall;
 use bedcheck::base::files::sha256_hex;
 use bedcheck::base::ids::WardId;
 use bedcheck::platform::chain::{Believed, believe};
-use bedcheck::platform::db::Database;
+use bedcheck::platform::db::{self, Database};
 use bedcheck::platform::devices::{Admission, Registered, named_in};
 use bedcheck::platform::keys::{self, Keys};
 use bedcheck::platform::tokens::{self, Purpose};
@@ -72,9 +72,9 @@ pub fn reports(data: &[u8]) {
         checks::page(tx, &checks::Wanted::default(), None)?;
         view::rounds(tx, None, None)?;
         // Rolled back: every input meets the same platform.
-        Err::<(), _>(rusqlite::Error::StatementChangedRows(0))
+        Err::<(), _>(db::Error::InvalidQuery)
     });
-    let is_rolled_back = |error: &rusqlite::Error| matches!(error, rusqlite::Error::StatementChangedRows(0));
+    let is_rolled_back = |error: &db::Error| matches!(error, db::Error::InvalidQuery);
     assert!(outcome.is_err_and(|error| is_rolled_back(&error.cause)), "a device's words broke the database");
 }
 
@@ -88,13 +88,13 @@ fn registered() -> Registered {
     }
 }
 
-fn admit(tx: &bedcheck::platform::db::Transaction<'_>) -> rusqlite::Result<()> {
+fn admit(tx: &db::Transaction<'_>) -> db::Result<()> {
     let statement_key = sha256_hex(key().verifying_key().as_bytes());
     let logged = log::append(tx, &Logged::Admitted { device: device(), statement_key, at: NOW })?;
     tx.execute(
         "INSERT INTO device (device, ward, institution, statement_key, cert_sha256, cert_until_ms, round_every_ms,
                              added_ms, expected_ms, logged) VALUES (?1, '3A', 'i', ?2, '', 0, 3600000, 0, 0, ?3)",
-        rusqlite::params![device().as_str(), key().verifying_key().as_bytes(), i64::try_from(logged).unwrap_or(0)],
+        db::params![device().as_str(), key().verifying_key().as_bytes(), i64::try_from(logged).unwrap_or(0)],
     )?;
     Ok(())
 }

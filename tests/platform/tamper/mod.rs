@@ -29,7 +29,7 @@ enum Known {
 
 /// Kinds of every case there ever was about `device`.
 fn cases(world: &World, device: &Device) -> BTreeSet<String> {
-    let kinds = |connection: &rusqlite::Connection| {
+    let kinds = |connection: &bedcheck::platform::db::Connection<'_>| {
         connection
             .prepare("SELECT kind FROM exception WHERE device = ?1 AND id NOT LIKE 'S4.04.impersonation%'")?
             .query_map([device.id.as_str()], |row| row.get(0))?
@@ -40,7 +40,7 @@ fn cases(world: &World, device: &Device) -> BTreeSet<String> {
 
 /// Ids of the events that arrived, in their order.
 fn arrived(world: &World, device: &Device) -> Vec<String> {
-    let ids = |connection: &rusqlite::Connection| {
+    let ids = |connection: &bedcheck::platform::db::Connection<'_>| {
         connection
             .prepare("SELECT id FROM link WHERE device = ?1 ORDER BY logged")?
             .query_map([device.id.as_str()], |row| row.get(0))?
