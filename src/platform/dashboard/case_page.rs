@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::platform::db::{self, Connection};
 use askama::Template;
 use axum::extract::{Extension, Form, Path, State as Of};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use rusqlite::Connection;
 use serde::Deserialize;
 
 use crate::base::clock::Wall;
@@ -151,12 +151,7 @@ async fn draw(
 }
 
 /// Leads of the screening about the stay, for those who may see them.
-fn leads(
-    connection: &Connection,
-    l: Lang,
-    known: &stay::Around,
-    who: &Visitor,
-) -> rusqlite::Result<Vec<LeadLine>> {
+fn leads(connection: &Connection, l: Lang, known: &stay::Around, who: &Visitor) -> db::Result<Vec<LeadLine>> {
     let Some(stay) = &known.queued.row.stay else { return Ok(Vec::new()) };
     if !rights::may_read(who.role, "/screening/leads/{id}") {
         return Ok(Vec::new());

@@ -183,7 +183,7 @@ pub fn list(
 }
 
 /// Leads about one stay, the most urgent first, at most `most`.
-pub fn of_stay(connection: &Connection, mdtrt_id: &str, most: i64) -> rusqlite::Result<Vec<LeadRow>> {
+pub fn of_stay(connection: &Connection, mdtrt_id: &str, most: i64) -> db::Result<Vec<LeadRow>> {
     connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM lead WHERE mdtrt_id = ?1 ORDER BY priority DESC, id DESC LIMIT ?2"
