@@ -58,6 +58,7 @@ export async function world({ person = "k1.jpg" } = {}) {
   return {
     folder, kiosk, page, dashboard: addresses.dashboard,
     said: () => said,
+    agent: agent.pid,
     /// A link to the owner's pages, good once.
     link: () => run("bedcheck", ["zones", "--config", "config.toml"]).split("\n").find((line) => line.startsWith("http://")).trim(),
     order: () => run("bedcheck-platform", ["order", "--dir", "platform", "--device", "terminal-3a", "--within", "15m"]),

@@ -43,8 +43,8 @@ pub fn reason(of: Step, name: &str) -> Option<Term> {
     Some(term(reason.zh, reason.en, ""))
 }
 
-/// What is to be done next, and by whom.
-pub fn next(state: State) -> Term {
+/// What is to be done next, and by whom; of appeals there is one.
+pub fn next(state: State, has_appealed: bool) -> Term {
     match state {
         State::Raised => term(
             "监管员：看证据与时间线，核定或认定不成立",
@@ -62,6 +62,9 @@ pub fn next(state: State) -> Term {
             "Supervisor: hold the answer against the evidence, then uphold or dismiss",
             "",
         ),
+        State::Upheld if has_appealed => {
+            term("申诉已复核，监管员：结案", "The appeal is decided. Supervisor: close", "")
+        }
         State::Upheld => term(
             "医保员可申诉一次；否则监管员结案",
             "The officer may appeal once; else the supervisor closes",
