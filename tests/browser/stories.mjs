@@ -12,7 +12,8 @@ import { World } from "./world.mjs";
 const short = process.argv.includes("--short");
 const world = new World(resolve(process.argv[2]));
 const signedIn = (...words) => signIn(world, ...words);
-const PAGES = ["/", "/wards/terminal-3a", "/verification", "/patrol", "/screening", "/exceptions", "/orders", "/score",
+const PAGES = ["/", "/wards/terminal-3a", "/verification", "/patrol", "/screening", "/screening/contradictions",
+  "/screening/leads/lead000000", "/screening/association?kind=institution&id=H0", "/exceptions", "/orders", "/score",
   "/devices", "/screen", "/api"];
 const CASE = "/exceptions/terminal-3a/S2.02.hanging_bed.3";
 
@@ -70,6 +71,32 @@ const stories = {
     assert.match(await page.locator("main").innerText(), /监管甲/);
     await page.goto(world.url + CASE);
     assert.equal(await page.locator("form.act").count(), 0);
+  },
+  "a lead is handed out, walked from, checked on the spot and answered": async (browser) => {
+    const page = await signedIn(browser, "监管甲");
+    await page.goto(`${world.url}/screening`);
+    await page.locator("tbody th a", { hasText: "挂床住院" }).last().click();
+    await page.goto(`${world.url}/screening/leads/lead000000`);
+    await act(page, "统筹");
+    const assign = page.locator("form.act", { has: page.getByRole("button", { name: "分派", exact: true }) });
+    await assign.locator("select").selectOption("复核乙");
+    await assign.getByRole("button").click();
+    await page.waitForLoadState();
+    assert.match(await page.locator(".numbers").innerText(), /复核乙/);
+    await page.getByRole("link", { name: "H0" }).click();
+    await page.locator("svg.net a").last().click();
+    assert.match(await page.locator("h1").innerText(), /参保人/);
+    await page.locator("svg.net a", { hasText: "示范医院" }).click();
+    assert.match(await page.locator("h1").innerText(), /示范医院/);
+    await page.goto(`${world.url}/screening/leads/lead000000`);
+    await act(page, "下达现场抽查");
+    await page.waitForURL(/\/orders\//);
+    await page.goto(`${world.url}/screening/leads/lead000000`);
+    await act(page, "反馈：属实", "records");
+    assert.match(await page.locator(".claimed").innerText(), /属实/);
+    const other = await signedIn(browser, "医保丙");
+    await other.goto(`${world.url}/screening`);
+    assert.match(await other.locator("h1").innerText(), /登记之间的矛盾/);
   },
   "without script every page reads and a case can be worked": async (browser) => {
     const page = await (await context(browser, { javaScriptEnabled: false })).newPage();

@@ -35,6 +35,44 @@ def fill(db, now):
             f" last_ms) VALUES ('{device}', ?, ?, 'confirmed', ?, ?, ?, ?, ?, 3, ?, ?)",
             raised,
         )
+    leads(db, now, 120)
+
+
+RULES = [("hanging-bed", 3, "挂床住院", "a bed that hangs"), ("doctor-day", 2, "一名医师单日收治过多", "too many admissions a day"),
+         ("readmission", 1, "15 日内再入院", "readmission within 15 days")]
+
+
+def leads(db, now, count):
+    """Leads of three rules, the first about a patient who is on a roster, some answered, and whom they have to do with."""
+    for rule, severity, zh, en in RULES:
+        db.execute(
+            "INSERT INTO screening_rule VALUES (?, 1, ?, ?, ?, '住院期间多轮核查不在床，仍按床日结算。', 'Absent over rounds and still"
+            " paid by the day.', '第三十八条', '[]', NULL, 0)",
+            (rule, severity, zh, en),
+        )
+    db.execute("INSERT INTO screening_run VALUES ('r1', ?, ?, NULL, ?, ?, '[]')", (now - 90_000, now, count, count))
+    db.executemany(
+        "INSERT INTO lead VALUES (?, ?, 1, ?, ?, ?, ?, NULL, ?, ?, 20700, 20712, ?, 2, 7, '{}', ?, ?, ?, ?, ?, ?, 'r1', ?, 0,"
+        " NULL, ?)",
+        (
+            (f"lead{at:06}", RULES[at % 3][0], RULES[at % 3][1], 100 - at % 101, f"H{at % 40}", f"P{at % 5000}", f"D{at % 300}",
+             "S2" if at == 0 else f"M{at}", 1_234_567 + at, f"就诊 M{at} 付费 12 天，其中 7 天核查不在床",
+             f"stay M{at}: paid for 12 days, absent on 7", '{"paid_days": 12, "absent_days": 7}',
+             json.dumps([{"setl_id": f"X{at}", "begndate": "2026-09-04", "enddate": "2026-09-16", "medfee_sumamt": "12345.67"},
+                         {"setl_id": f"Y{at}", "begndate": "2026-09-06", "enddate": "2026-09-07", "medfee_sumamt": "45.00"}]),
+             now, now, "confirmed" if at % 9 == 4 else "refuted" if at % 9 == 7 else "found", now if at % 9 in (4, 7) else None)
+            for at in range(count)
+        ),
+    )
+    pairs = [("institution", f"H{at % 40}", "doctor", f"D{at % 300}") for at in range(min(count, 600))]
+    pairs += [("institution", f"H{at % 40}", "patient", f"P{at % 5000}") for at in range(min(count, 9000))]
+    pairs += [("patient", f"P{at}", "fund", "310") for at in range(min(count, 5000))]
+    pairs += [("patient", f"P{at}", "nursing_home", f"N{at % 7}") for at in range(0, min(count, 5000), 3)]
+    db.executemany(
+        "INSERT OR IGNORE INTO association VALUES (?, ?, ?, ?, ?, ?, 'r1')",
+        ((*pair, at % 17 + 1, (at * 7919) % 9_000_000 + 10_000) for at, pair in enumerate(pairs)),
+    )
+    db.executemany("INSERT INTO association_name VALUES ('institution', ?, ?)", [("H0", WARDS[0][2]), ("H1", WARDS[1][2])])
 
 
 def fill_bed(db, now, device, bed, stay, verdict):
@@ -112,6 +150,8 @@ def many(db, now, exceptions, checks):
             for at in range(exceptions)
         ),
     )
+    # As many as Gansu found.
+    leads(db, now, 35_698)
     kinds = ["hanging_bed", "impersonation", "not_verified", "wrong_bed", "presentation_attack"]
     states = ["raised", "notified", "closed", "answered"]
     db.executemany(

@@ -27,6 +27,7 @@ const LEADS: usize = 20;
 const WIDTH: i64 = 1000;
 const LINE: i64 = 34;
 const BOX: i64 = 250;
+const EDGE: i64 = 2;
 /// Longest name that is drawn whole.
 const NAME: usize = 14;
 
@@ -161,7 +162,7 @@ fn picture(l: Lang, node: &Node, name: Option<&str>, beside: &[Neighbour]) -> (D
     let height = (count(&left).max(count(&right)).max(2) * LINE).saturating_add(LINE);
     let most = beside.iter().map(|one| one.amount_fen).max().unwrap_or(1).max(1);
     let mut drawn = Vec::new();
-    for (side, x, joint) in [(left, 0, BOX), (right, WIDTH - BOX, WIDTH - BOX)] {
+    for (side, x, joint) in [(left, EDGE, EDGE + BOX), (right, WIDTH - BOX - EDGE, WIDTH - BOX - EDGE)] {
         let gap = height / (count(&side) + 1);
         for (at, one) in (1_i64..).zip(side) {
             drawn.push(Drawn {

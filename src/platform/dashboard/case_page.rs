@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::platform::db::{self, Connection};
 use askama::Template;
 use axum::extract::{Extension, Form, Path, State as Of};
 use axum::http::{HeaderMap, StatusCode};
@@ -12,6 +13,7 @@ use crate::base::clock::Wall;
 use crate::domain::article::{self, Article};
 use crate::domain::handling::{self, State, Step};
 use crate::platform::dashboard::frame::Frame;
+use crate::platform::dashboard::leads_page::{LeadLine, titles};
 use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::timeline::{self, Event};
 use crate::platform::dashboard::words::{self, Lang, Term, moment};
@@ -20,6 +22,9 @@ use crate::platform::handling::{Decision, NotTaken};
 use crate::platform::keys::uri;
 use crate::platform::sessions::Visitor;
 use crate::platform::{handling as cases, rights, stay, view};
+
+/// Leads that are shown beside a case.
+const MOST_LEADS: i64 = 10;
 
 #[derive(Template)]
 #[template(path = "case.html", config = "src/platform/dashboard/askama.toml")]
@@ -38,7 +43,8 @@ struct Page {
     is_overdue: bool,
     is_escalated: bool,
     next: Term,
-    advice: Term,
+    /// Nothing is advised of a closed case.
+    advice: Option<Term>,
     article: Option<Article>,
     /// The one worth opening first, and the others.
     evidence: Vec<Sealed>,
@@ -46,6 +52,8 @@ struct Page {
     /// Where a spot check of this bed or ward is ordered, for whom may.
     order: Option<String>,
     events: Vec<Event>,
+    /// What settlements say of the same stay.
+    leads: Vec<LeadLine>,
     actions: Vec<Action>,
     path: String,
     version: i64,
@@ -129,16 +137,28 @@ async fn draw(
     trouble: Option<(StatusCode, String)>,
 ) -> Result<Response, Trouble> {
     let (now, who, of) = (dashboard.clock.now().wall, visitor.clone(), place.clone());
-    let Some(known) =
-        dashboard.read(move |connection| stay::around(connection, (&of.0, &of.1), &who, now)).await?
-    else {
-        return Ok(missing());
-    };
+    let found = dashboard.read(move |connection| {
+        let Some(known) = stay::around(connection, (&of.0, &of.1), &who, now)? else { return Ok(None) };
+        let leads = leads(connection, l, &known, &who)?;
+        Ok(Some((known, leads)))
+    });
+    let Some((known, leads)) = found.await? else { return Ok(missing()) };
     let path = path(&place);
     let (status, trouble) = trouble.map_or((StatusCode::OK, None), |(status, text)| (status, Some(text)));
     let f = Frame::new(l, &visitor, "/exceptions", &path);
-    let page = page(l, f, &visitor, known, (path, trouble), now);
+    let page = Page { leads, ..page(l, f, &visitor, known, (path, trouble), now) };
     Ok((status, Html(page.render()?)).into_response())
+}
+
+/// Leads of the screening about the stay, for those who may see them.
+fn leads(connection: &Connection, l: Lang, known: &stay::Around, who: &Visitor) -> db::Result<Vec<LeadLine>> {
+    let Some(stay) = &known.queued.row.stay else { return Ok(Vec::new()) };
+    if !rights::may_read(who.role, "/screening/leads/{id}") {
+        return Ok(Vec::new());
+    }
+    let titles = titles(l, &crate::platform::leads::rules(connection)?);
+    let rows = crate::platform::leads::of_stay(connection, stay, MOST_LEADS)?;
+    Ok(rows.iter().map(|row| LeadLine::new(l, row, &titles)).collect())
 }
 
 fn page(
@@ -171,11 +191,12 @@ fn page(
         is_overdue: handling.due.is_some_and(|due| due < now.0),
         is_escalated: handling.escalated,
         next: case_words::next(handling.state),
-        advice: words::next_step(&row.kind),
+        advice: (handling.state != State::Closed).then(|| words::next_step(&row.kind)),
         article: article::of(&row.kind),
         evidence,
         file: rights::may_read(visitor.role, "/case/{device}/{id}").then_some(case_file),
         events: timeline::events(l, queued, handling, history),
+        leads: Vec::new(),
         order: order(row, visitor),
         actions: actions(handling.state, visitor),
         path,

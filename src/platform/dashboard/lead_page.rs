@@ -41,12 +41,21 @@ struct Page {
     columns: Vec<String>,
     proof: Vec<Vec<String>>,
     proving_rows: i64,
-    steps: Vec<(String, String, String)>,
+    steps: Vec<Done>,
     actions: Vec<Action>,
     people: Vec<String>,
     may_check: bool,
     /// Where a spot check would look.
     target: Option<String>,
+}
+
+/// One step that was taken.
+struct Done {
+    when: String,
+    what: String,
+    detail: String,
+    /// The spot check that was ordered.
+    page: Option<String>,
 }
 
 struct Action {
@@ -160,7 +169,13 @@ fn page(l: Lang, visitor: &Visitor, lead: &Lead, rule: Option<RuleRow>, trouble:
         });
         let detail: Vec<String> = reason.into_iter().chain(taken.remark.clone()).collect();
         let (done, then) = (lead_words::step(taken.step).main(&l), lead_words::state(taken.state).main(&l));
-        (moment(taken.at), format!("{} · {done} → {then}", taken.person), detail.join("："))
+        let order = taken.remark.as_ref().filter(|_| taken.step == Step::SpotCheck);
+        Done {
+            when: moment(taken.at),
+            what: format!("{} · {done} → {then}", taken.person),
+            detail: detail.join("："),
+            page: order.map(|order| format!("/orders/{}", uri(order))),
+        }
     });
     let may = rights::may_write(visitor.role, "/screening/leads/{id}/step");
     // A spot check has a button of its own.

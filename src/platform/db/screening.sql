@@ -56,6 +56,7 @@ CREATE INDEX lead_state ON lead (state, priority, id);
 CREATE INDEX lead_rule ON lead (rule, state, priority, id);
 CREATE INDEX lead_institution ON lead (institution, priority, id);
 CREATE INDEX lead_psn ON lead (psn_no);
+CREATE INDEX lead_stay ON lead (mdtrt_id);
 CREATE INDEX lead_doctor ON lead (dr_code);
 CREATE INDEX lead_assigned ON lead (assigned_to, priority, id);
 CREATE INDEX lead_decided ON lead (rule, decided_ms);

@@ -182,6 +182,16 @@ pub fn list(
     Ok(cursor::cut(LIST, rows, most))
 }
 
+/// Leads about one stay, the most urgent first, at most `most`.
+pub fn of_stay(connection: &Connection, mdtrt_id: &str, most: i64) -> db::Result<Vec<LeadRow>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM lead WHERE mdtrt_id = ?1 ORDER BY priority DESC, id DESC LIMIT ?2"
+        ))?
+        .query_map(params![mdtrt_id, most], lead_row)?
+        .collect()
+}
+
 /// One lead with its proof and steps.
 pub fn find(connection: &Connection, id: &str) -> db::Result<Option<Lead>> {
     let sql = format!("SELECT {COLUMNS}, measure, subject, fields, proof FROM lead WHERE id = ?1");
