@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use bedcheck::platform::place::Place;
+
 use crate::postgres::{self, Make};
 
 /// Exit code, and what the program said on either end.
@@ -53,6 +55,44 @@ fn a_platform_is_made_on_a_server_and_moved_from_a_file_to_it_and_back() {
     let people = fine(&moved, &["person", "list"]);
     assert!(people.contains("李四") && people.contains("赵六"), "{people}");
     assert!(fine(&moved, &["migrate"]).contains("already"));
+}
+
+#[test]
+fn a_database_of_version_9_is_brought_up_to_date_by_the_command_and_by_nothing_else() {
+    if !postgres::makes().contains(&Make::Postgres) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("p");
+    fine(&dir, &["init", "--database", &postgres::database()]);
+    fine(&dir, &["person", "add", "王五", "--role", "auditor"]);
+    let db = Place::of(&dir).unwrap().open().unwrap();
+    db.write(|tx| {
+        for table in
+            ["lead_step", "lead", "screening_rule", "screening_run", "association", "association_name"]
+        {
+            tx.execute(&format!("DROP TABLE {table}"), [])?;
+        }
+        tx.execute("ALTER TABLE device DROP COLUMN eased", [])?;
+        tx.execute("UPDATE schema_version SET version = 9", [])
+    })
+    .unwrap();
+    drop(db);
+    let (code, said) = run(&dir, &["person", "list"]);
+    assert!(
+        code == 1 && said.contains("version 9") && said.contains("bedcheck-platform migrate"),
+        "{code} {said}"
+    );
+    assert!(fine(&dir, &["migrate"]).contains("from version 9 to "));
+    assert!(fine(&dir, &["person", "list"]).contains("王五"));
+    let db = Place::of(&dir).unwrap().open().unwrap();
+    db.read(|db| db.query_row("SELECT count(eased) FROM device, lead", [], |row| row.get::<_, i64>(0)))
+        .unwrap();
+    db.write(|tx| tx.execute("UPDATE schema_version SET version = 99", [])).unwrap();
+    for words in [&["migrate"][..], &["person", "list"]] {
+        let (code, said) = run(&dir, words);
+        assert!(code == 1 && said.contains("version 99") && said.contains("newer program"), "{code} {said}");
+    }
 }
 
 #[test]

@@ -185,6 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_version_9_becomes_what_a_new_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+        drop(crate::base::sqlite::open(&old, &SCHEMA).unwrap());
+        assert_eq!(upgrade_sqlite(&old).unwrap(), (9, newest(STEPS)));
+        let tables = |path: &Path| -> Vec<(String, String)> {
+            let file = crate::base::sqlite::open(path, &sqlite()).unwrap();
+            let mut query = file.prepare("SELECT name, sql FROM sqlite_master ORDER BY rowid").unwrap();
+            let read =
+                |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<_>>(1)?.unwrap_or_default()));
+            query.query_map([], read).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        assert_eq!(tables(&old), tables(&new));
+    }
+
+    #[test]
     fn a_newer_file_and_one_of_another_program_are_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");

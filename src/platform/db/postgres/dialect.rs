@@ -11,7 +11,8 @@
 //!
 //! Everything else is written so that both take it: `IS DISTINCT FROM` for `IS NOT ?`, `count(*) FILTER (WHERE ...)` for
 //! `sum(condition)`, `= true` for a condition in an index, `ON CONFLICT (key) DO UPDATE SET a = t.a + 1`, and `<> 0` where
-//! a number is a truth.
+//! a number is a truth. A sum of numbers that stand in the text alone is one of 32 bits in PostgreSQL, and a table in
+//! `FROM` that is a question needs a name.
 
 /// What SQLite has and PostgreSQL lacks. A maximum with a `NULL` is `NULL`, as there.
 pub const FUNCTIONS: &str = "
