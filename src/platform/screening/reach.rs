@@ -48,6 +48,45 @@ pub async fn reach(
     read(&context, leads).await.map_err(failed)
 }
 
+/// `psn_no` of stays, where a list of the insurer has them.
+///
+/// # Errors
+/// [`EngineError`].
+pub async fn people(
+    folder: &Folder,
+    parts: &[Part],
+    stays: &BTreeSet<&str>,
+    limits: &Limits,
+) -> Result<BTreeMap<String, String>, EngineError> {
+    let failed = |cause| EngineError::Session(Box::new(cause));
+    let context = session::session(limits, &folder.spill()).map_err(failed)?;
+    session::register(&context, folder, &parts.iter().collect::<Vec<_>>()).await.map_err(failed)?;
+    name(&context, "wanted", stays.iter().copied()).map_err(failed)?;
+    let mut people = BTreeMap::new();
+    for table in ["admission", "settlement"] {
+        let sql =
+            format!("SELECT x.mdtrt_id, x.psn_no, 0, 0 FROM {table} x JOIN wanted w ON w.id = x.mdtrt_id");
+        each(&context, &sql, |texts, _| {
+            people.insert(texts[0].to_owned(), texts[1].to_owned());
+        })
+        .await
+        .map_err(failed)?;
+    }
+    Ok(people)
+}
+
+/// A table of ids.
+fn name<'i>(
+    context: &SessionContext,
+    table: &str,
+    ids: impl Iterator<Item = &'i str>,
+) -> Result<(), DataFusionError> {
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values(ids));
+    let batch = RecordBatch::try_from_iter([("id", column)])?;
+    context.register_table(table, Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))?;
+    Ok(())
+}
+
 async fn read(context: &SessionContext, leads: &[NewLead]) -> Result<Reach, DataFusionError> {
     let of = |pick: fn(&NewLead) -> Option<&String>| -> BTreeSet<&str> {
         leads.iter().filter_map(pick).map(String::as_str).take(MOST_NODES).collect()
@@ -55,11 +94,9 @@ async fn read(context: &SessionContext, leads: &[NewLead]) -> Result<Reach, Data
     let people = of(|lead| lead.psn_no.as_ref());
     let doctors = of(|lead| lead.dr_code.as_ref());
     let houses = of(|lead| lead.institution.as_ref());
-    for (name, ids) in [("reached_people", people), ("reached_doctors", doctors), ("reached_houses", houses)]
+    for (table, ids) in [("reached_people", people), ("reached_doctors", doctors), ("reached_houses", houses)]
     {
-        let column: ArrayRef = Arc::new(StringArray::from_iter_values(ids));
-        let batch = RecordBatch::try_from_iter([("id", column)])?;
-        context.register_table(name, Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))?;
+        name(context, table, ids.into_iter())?;
     }
     let mut sums = Sums::new();
     // A patient's visits with everybody at once: institution, doctor and fund.
