@@ -183,6 +183,7 @@ fn load(data: &Path, table: Option<&str>, json: bool, files: &[PathBuf]) -> anyh
         })
         .transpose()?;
     let folder = Folder::open(data)?;
+    let _alone = folder.lock()?;
     folder.sweep()?;
     let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |data| data.len());
     let bar = bar(files.iter().map(size).sum(), "载入 loading {bar:40} {bytes}/{total_bytes} {eta} {msg}");
