@@ -87,6 +87,37 @@ fn name<'i>(
     Ok(())
 }
 
+/// What lies beside doctors, institutions and patients that are reached.
+const PAIRS: [(Kind, Kind, &str); 4] = [
+    (
+        Kind::Institution,
+        Kind::Doctor,
+        "SELECT s.fixmedins_code, s.dr_code, count(*), sum(s.medfee_sumamt_fen)
+         FROM inpatient s JOIN reached_doctors r ON r.id = s.dr_code GROUP BY s.fixmedins_code, s.dr_code",
+    ),
+    (
+        Kind::Institution,
+        Kind::Fund,
+        "SELECT s.fixmedins_code, s.insutype, count(*), sum(s.fund_pay_sumamt_fen)
+         FROM settlement s JOIN reached_houses r ON r.id = s.fixmedins_code GROUP BY s.fixmedins_code, s.insutype",
+    ),
+    (
+        Kind::Patient,
+        Kind::NursingHome,
+        "SELECT p.psn_no, p.nursing_home_code, count(*), sum(0) FROM person p
+         JOIN reached_people r ON r.id = p.psn_no WHERE p.nursing_home_code IS NOT NULL
+         GROUP BY p.psn_no, p.nursing_home_code",
+    ),
+    (
+        Kind::Institution,
+        Kind::NursingHome,
+        "SELECT s.fixmedins_code, p.nursing_home_code, count(*), sum(s.medfee_sumamt_fen)
+         FROM inpatient s JOIN person p ON p.psn_no = s.psn_no
+         JOIN reached_houses r ON r.id = s.fixmedins_code WHERE p.nursing_home_code IS NOT NULL
+         GROUP BY s.fixmedins_code, p.nursing_home_code",
+    ),
+];
+
 async fn read(context: &SessionContext, leads: &[NewLead]) -> Result<Reach, DataFusionError> {
     let of = |pick: fn(&NewLead) -> Option<&String>| -> BTreeSet<&str> {
         leads.iter().filter_map(pick).map(String::as_str).take(MOST_NODES).collect()
@@ -113,36 +144,7 @@ async fn read(context: &SessionContext, leads: &[NewLead]) -> Result<Reach, Data
         },
     )
     .await?;
-    let pairs = [
-        (
-            Kind::Institution,
-            Kind::Doctor,
-            "SELECT s.fixmedins_code, s.dr_code, count(*), sum(s.medfee_sumamt_fen)
-             FROM inpatient s JOIN reached_doctors r ON r.id = s.dr_code GROUP BY s.fixmedins_code, s.dr_code",
-        ),
-        (
-            Kind::Institution,
-            Kind::Fund,
-            "SELECT s.fixmedins_code, s.insutype, count(*), sum(s.fund_pay_sumamt_fen)
-             FROM settlement s JOIN reached_houses r ON r.id = s.fixmedins_code GROUP BY s.fixmedins_code, s.insutype",
-        ),
-        (
-            Kind::Patient,
-            Kind::NursingHome,
-            "SELECT p.psn_no, p.nursing_home_code, count(*), sum(0) FROM person p
-             JOIN reached_people r ON r.id = p.psn_no WHERE p.nursing_home_code IS NOT NULL
-             GROUP BY p.psn_no, p.nursing_home_code",
-        ),
-        (
-            Kind::Institution,
-            Kind::NursingHome,
-            "SELECT s.fixmedins_code, p.nursing_home_code, count(*), sum(s.medfee_sumamt_fen)
-             FROM inpatient s JOIN person p ON p.psn_no = s.psn_no
-             JOIN reached_houses r ON r.id = s.fixmedins_code WHERE p.nursing_home_code IS NOT NULL
-             GROUP BY s.fixmedins_code, p.nursing_home_code",
-        ),
-    ];
-    for (from, to, sql) in pairs {
+    for (from, to, sql) in PAIRS {
         each(context, sql, |texts, counted| {
             add(&mut sums, (node(from, texts[0]), node(to, texts[1])), counted);
         })
