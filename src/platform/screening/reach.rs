@@ -64,8 +64,9 @@ pub async fn people(
     name(&context, "wanted", stays.iter().copied()).map_err(failed)?;
     let mut people = BTreeMap::new();
     for table in ["admission", "settlement"] {
-        let sql =
-            format!("SELECT x.mdtrt_id, x.psn_no, 0, 0 FROM {table} x JOIN wanted w ON w.id = x.mdtrt_id");
+        let sql = format!(
+            "SELECT x.mdtrt_id, x.psn_no, 0 AS visits, 0 AS fen FROM {table} x JOIN wanted w ON w.id = x.mdtrt_id"
+        );
         each(&context, &sql, |texts, _| {
             people.insert(texts[0].to_owned(), texts[1].to_owned());
         })
@@ -173,9 +174,12 @@ async fn names(context: &SessionContext, sums: &Sums) -> Result<Vec<(Node, Strin
     let nodes: BTreeSet<&Node> = sums.keys().flat_map(|(from, to)| [from, to]).collect();
     let mut names = Vec::new();
     for (kind, sql) in [
-        (Kind::Institution, "SELECT fixmedins_code, fixmedins_name, 0, 0 FROM institution"),
-        (Kind::Doctor, "SELECT dr_code, dr_name, 0, 0 FROM doctor"),
-        (Kind::NursingHome, "SELECT nursing_home_code, nursing_home_name, 0, 0 FROM nursing_home"),
+        (Kind::Institution, "SELECT fixmedins_code, fixmedins_name, 0 AS visits, 0 AS fen FROM institution"),
+        (Kind::Doctor, "SELECT dr_code, dr_name, 0 AS visits, 0 AS fen FROM doctor"),
+        (
+            Kind::NursingHome,
+            "SELECT nursing_home_code, nursing_home_name, 0 AS visits, 0 AS fen FROM nursing_home",
+        ),
     ] {
         each(context, sql, |texts, _| {
             let node = node(kind, texts[0]);

@@ -149,13 +149,16 @@ fn record(
     let db: Database = serve::open_database(dir).map_err(serve_ending)?;
     let now = Clock::system().now().wall;
     let id = sha256_hex(format!("run|{}|{}", began.0, std::process::id()).as_bytes())[..16].to_owned();
+    // Before anything is written: what fails leaves the leads of the run before with what lies beside them.
+    let reached = match extent.since {
+        None => Some(runtime()?.block_on(reach::reach(&done.folder, &done.parts, &done.leads, limits))),
+        Some(_) => None,
+    };
+    let reached = reached.transpose().map_err(Ending::failed)?;
     db.write(|tx| done.rules.iter().try_for_each(|rule| leads::record_rule(tx, &rule.said())))?;
     let recorded = leads::record_leads(&db, &id, &done.leads, now)?;
-    if extent.since.is_none() {
-        let found = runtime()?
-            .block_on(reach::reach(&done.folder, &done.parts, &done.leads, limits))
-            .map_err(Ending::failed)?;
-        association::replace(&db, &id, &found.pairs, &found.names)?;
+    if let Some(reached) = reached {
+        association::replace(&db, &id, &reached.pairs, &reached.names)?;
     }
     let run = RunSaid {
         id,
