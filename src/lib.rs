@@ -6,7 +6,7 @@
 //! | layer | module | what lives there |
 //! |---|---|---|
 //! | 3 programs | [`agent`] | configuration, the one task that owns the domain, delivery, signed updates, subcommands |
-//! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard |
+//! | | [`platform`] | device registry and CA, ingest, ledger of due checks, cases, dashboard; screening 智慧筛查 (feature `screening`) |
 //! | | [`audit`] | whether an exported case holds, found out offline |
 //! | 2 edges | [`capture`] | cameras: RTSP, USB, snapshots, recordings; newest frame wins; tamper watch |
 //! | | [`vision`] | nets: detect at any angle, align, quality, embed, compare; never a network |

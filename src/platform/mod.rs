@@ -12,6 +12,8 @@
 //!  browser, program ──loopback only──► who is it (sessions) ──► may they (rights) ──► dashboard; JSON under /api/v1 (api)
 //!
 //!  exception, step ──► outbox ──signed POST──► receivers elsewhere (webhooks)
+//!
+//!  settlements ──► screening (a command, feature `screening`) ──► leads ──► 统筹 · 信息 · 落实 · 反馈; association
 //! ```
 //! The adversary may be the hospital: an exception is raised here from expectation, and the device only supplies
 //! evidence against it. Every round's draw is checked against what was committed before it (`draws`), and spot checks
@@ -19,7 +21,8 @@
 //! is an entry of a Merkle log (`log`), so that a case can be checked far from here (`export`, `bedcheck-verify`). What
 //! devices run (models, policy) is signed here by several people (`update`), and a device that was turned back is a case
 //! (`bundles`). What people make of an exception is a case with steps (`handling`), and every look at a person and
-//! every step is in the audit trail (`trail`).
+//! every step is in the audit trail (`trail`). The screening finds leads in settlements joined to presence; they and what
+//! people make of them are kept here (`leads`, `association`) whether this program can screen or not.
 //!
 //! All of it is in one store (`db`), a SQLite file or a PostgreSQL database; the folder says which (`place`). Statements
 //! are written once for both, in what `db::postgres::dialect` allows.

@@ -1,3 +1,5 @@
+//! Leads from a run to people's answers.
+
 use std::collections::BTreeSet;
 
 use serde_json::json;

@@ -29,6 +29,8 @@ pub enum FolderError {
     File(#[from] FileError),
     #[error("cannot look into {path}: {cause}; check its permissions")]
     Look { path: PathBuf, cause: std::io::Error },
+    #[error("{0} is being loaded into by another program; wait for it")]
+    Busy(PathBuf),
     #[error("{path} is damaged ({cause}); remove it and load its file again")]
     Damaged { path: PathBuf, cause: serde_json::Error },
 }
@@ -77,6 +79,18 @@ impl Folder {
             make_owner_only_folder(&root.join(name))?;
         }
         Ok(Folder { root: root.to_owned() })
+    }
+
+    /// Keeps other programs from loading until the file is dropped: one must not sweep away what another is writing.
+    ///
+    /// # Errors
+    /// [`FolderError::Busy`].
+    pub fn lock(&self) -> Result<fs::File, FolderError> {
+        let path = self.root.join("lock");
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(|cause| FolderError::Look { path, cause })?;
+        file.try_lock().map_err(|_| FolderError::Busy(self.root.clone()))?;
+        Ok(file)
     }
 
     pub fn root(&self) -> &Path {
@@ -220,6 +234,9 @@ mod tests {
             }],
         };
         folder.commit(&taken).unwrap();
+        let lock = folder.lock().unwrap();
+        assert!(matches!(Folder::open(place.path()).unwrap().lock(), Err(FolderError::Busy(_))));
+        drop(lock);
         folder.sweep().unwrap();
         assert!(place.path().join(&kept).exists() && !place.path().join(&left).exists());
         assert!(folder.has("d1") && !folder.has("d2"));

@@ -15,6 +15,7 @@
 pub mod engine;
 pub mod folder;
 pub mod generate;
+pub mod known;
 pub mod load;
 pub mod measure;
 pub mod reach;

@@ -48,6 +48,77 @@ pub async fn reach(
     read(&context, leads).await.map_err(failed)
 }
 
+/// `psn_no` of stays, where a list of the insurer has them.
+///
+/// # Errors
+/// [`EngineError`].
+pub async fn people(
+    folder: &Folder,
+    parts: &[Part],
+    stays: &BTreeSet<&str>,
+    limits: &Limits,
+) -> Result<BTreeMap<String, String>, EngineError> {
+    let failed = |cause| EngineError::Session(Box::new(cause));
+    let context = session::session(limits, &folder.spill()).map_err(failed)?;
+    session::register(&context, folder, &parts.iter().collect::<Vec<_>>()).await.map_err(failed)?;
+    name(&context, "wanted", stays.iter().copied()).map_err(failed)?;
+    let mut people = BTreeMap::new();
+    for table in ["admission", "settlement"] {
+        let sql = format!(
+            "SELECT x.mdtrt_id, x.psn_no, 0 AS visits, 0 AS fen FROM {table} x JOIN wanted w ON w.id = x.mdtrt_id"
+        );
+        each(&context, &sql, |texts, _| {
+            people.insert(texts[0].to_owned(), texts[1].to_owned());
+        })
+        .await
+        .map_err(failed)?;
+    }
+    Ok(people)
+}
+
+/// A table of ids.
+fn name<'i>(
+    context: &SessionContext,
+    table: &str,
+    ids: impl Iterator<Item = &'i str>,
+) -> Result<(), DataFusionError> {
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values(ids));
+    let batch = RecordBatch::try_from_iter([("id", column)])?;
+    context.register_table(table, Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))?;
+    Ok(())
+}
+
+/// What lies beside doctors, institutions and patients that are reached.
+const PAIRS: [(Kind, Kind, &str); 4] = [
+    (
+        Kind::Institution,
+        Kind::Doctor,
+        "SELECT s.fixmedins_code, s.dr_code, count(*), sum(s.medfee_sumamt_fen)
+         FROM inpatient s JOIN reached_doctors r ON r.id = s.dr_code GROUP BY s.fixmedins_code, s.dr_code",
+    ),
+    (
+        Kind::Institution,
+        Kind::Fund,
+        "SELECT s.fixmedins_code, s.insutype, count(*), sum(s.fund_pay_sumamt_fen)
+         FROM settlement s JOIN reached_houses r ON r.id = s.fixmedins_code GROUP BY s.fixmedins_code, s.insutype",
+    ),
+    (
+        Kind::Patient,
+        Kind::NursingHome,
+        "SELECT p.psn_no, p.nursing_home_code, count(*), sum(0) FROM person p
+         JOIN reached_people r ON r.id = p.psn_no WHERE p.nursing_home_code IS NOT NULL
+         GROUP BY p.psn_no, p.nursing_home_code",
+    ),
+    (
+        Kind::Institution,
+        Kind::NursingHome,
+        "SELECT s.fixmedins_code, p.nursing_home_code, count(*), sum(s.medfee_sumamt_fen)
+         FROM inpatient s JOIN person p ON p.psn_no = s.psn_no
+         JOIN reached_houses r ON r.id = s.fixmedins_code WHERE p.nursing_home_code IS NOT NULL
+         GROUP BY s.fixmedins_code, p.nursing_home_code",
+    ),
+];
+
 async fn read(context: &SessionContext, leads: &[NewLead]) -> Result<Reach, DataFusionError> {
     let of = |pick: fn(&NewLead) -> Option<&String>| -> BTreeSet<&str> {
         leads.iter().filter_map(pick).map(String::as_str).take(MOST_NODES).collect()
@@ -55,11 +126,9 @@ async fn read(context: &SessionContext, leads: &[NewLead]) -> Result<Reach, Data
     let people = of(|lead| lead.psn_no.as_ref());
     let doctors = of(|lead| lead.dr_code.as_ref());
     let houses = of(|lead| lead.institution.as_ref());
-    for (name, ids) in [("reached_people", people), ("reached_doctors", doctors), ("reached_houses", houses)]
+    for (table, ids) in [("reached_people", people), ("reached_doctors", doctors), ("reached_houses", houses)]
     {
-        let column: ArrayRef = Arc::new(StringArray::from_iter_values(ids));
-        let batch = RecordBatch::try_from_iter([("id", column)])?;
-        context.register_table(name, Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))?;
+        name(context, table, ids.into_iter())?;
     }
     let mut sums = Sums::new();
     // A patient's visits with everybody at once: institution, doctor and fund.
@@ -76,36 +145,7 @@ async fn read(context: &SessionContext, leads: &[NewLead]) -> Result<Reach, Data
         },
     )
     .await?;
-    let pairs = [
-        (
-            Kind::Institution,
-            Kind::Doctor,
-            "SELECT s.fixmedins_code, s.dr_code, count(*), sum(s.medfee_sumamt_fen)
-             FROM inpatient s JOIN reached_doctors r ON r.id = s.dr_code GROUP BY s.fixmedins_code, s.dr_code",
-        ),
-        (
-            Kind::Institution,
-            Kind::Fund,
-            "SELECT s.fixmedins_code, s.insutype, count(*), sum(s.fund_pay_sumamt_fen)
-             FROM settlement s JOIN reached_houses r ON r.id = s.fixmedins_code GROUP BY s.fixmedins_code, s.insutype",
-        ),
-        (
-            Kind::Patient,
-            Kind::NursingHome,
-            "SELECT p.psn_no, p.nursing_home_code, count(*), sum(0) FROM person p
-             JOIN reached_people r ON r.id = p.psn_no WHERE p.nursing_home_code IS NOT NULL
-             GROUP BY p.psn_no, p.nursing_home_code",
-        ),
-        (
-            Kind::Institution,
-            Kind::NursingHome,
-            "SELECT s.fixmedins_code, p.nursing_home_code, count(*), sum(s.medfee_sumamt_fen)
-             FROM inpatient s JOIN person p ON p.psn_no = s.psn_no
-             JOIN reached_houses r ON r.id = s.fixmedins_code WHERE p.nursing_home_code IS NOT NULL
-             GROUP BY s.fixmedins_code, p.nursing_home_code",
-        ),
-    ];
-    for (from, to, sql) in pairs {
+    for (from, to, sql) in PAIRS {
         each(context, sql, |texts, counted| {
             add(&mut sums, (node(from, texts[0]), node(to, texts[1])), counted);
         })
@@ -134,9 +174,12 @@ async fn names(context: &SessionContext, sums: &Sums) -> Result<Vec<(Node, Strin
     let nodes: BTreeSet<&Node> = sums.keys().flat_map(|(from, to)| [from, to]).collect();
     let mut names = Vec::new();
     for (kind, sql) in [
-        (Kind::Institution, "SELECT fixmedins_code, fixmedins_name, 0, 0 FROM institution"),
-        (Kind::Doctor, "SELECT dr_code, dr_name, 0, 0 FROM doctor"),
-        (Kind::NursingHome, "SELECT nursing_home_code, nursing_home_name, 0, 0 FROM nursing_home"),
+        (Kind::Institution, "SELECT fixmedins_code, fixmedins_name, 0 AS visits, 0 AS fen FROM institution"),
+        (Kind::Doctor, "SELECT dr_code, dr_name, 0 AS visits, 0 AS fen FROM doctor"),
+        (
+            Kind::NursingHome,
+            "SELECT nursing_home_code, nursing_home_name, 0 AS visits, 0 AS fen FROM nursing_home",
+        ),
     ] {
         each(context, sql, |texts, _| {
             let node = node(kind, texts[0]);

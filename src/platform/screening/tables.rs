@@ -138,7 +138,7 @@ pub const ROSTER: Table = Table {
     name: "roster",
     columns: &[
         MDTRT_ID,
-        PSN_NO,
+        maybe(PSN_NO),
         FIXMEDINS_CODE,
         BEGNDATE,
         maybe(of(Kind::Day, "enddate", &["enddate", "endtime", "结束日期", "出院时间"])),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, Schema};
 use serde_json::{Map, Value};
@@ -86,28 +88,27 @@ impl<'r> Gather<'r> {
     }
 
     fn shown(&self, name: &str, array: &ArrayRef) -> Result<Shown, EngineError> {
-        let wanted = match array.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
-            DataType::Date32 => DataType::Date32,
-            DataType::Float32 | DataType::Float64 | DataType::Decimal128(_, _) => DataType::Float64,
-            DataType::Timestamp(_, _) => DataType::Utf8,
-            kind if kind.is_integer() => DataType::Int64,
-            kind => {
-                return Err(EngineError::Column {
-                    rule: self.rule.id.clone(),
-                    column: name.to_owned(),
-                    found: kind.to_string(),
-                    remedy: "a column is text, a day, a time or a number: CAST it",
-                });
-            }
-        };
-        let array = cast(array, &wanted).map_err(|error| EngineError::Column {
+        let kind = array.data_type();
+        let refused = |found: String| EngineError::Column {
             rule: self.rule.id.clone(),
             column: name.to_owned(),
-            found: error.to_string(),
+            found,
             remedy: "a column is text, a day, a time or a number: CAST it",
-        })?;
-        Ok(Shown(array))
+        };
+        let is_text = matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let is_broken = matches!(kind, DataType::Float32 | DataType::Float64 | DataType::Decimal128(_, _));
+        let to = |kind: &DataType| cast(array, kind).map_err(|error| refused(error.to_string()));
+        if is_text || matches!(kind, DataType::Timestamp(_, _)) {
+            Ok(Shown::Text(to(&DataType::Utf8)?.as_string::<i32>().clone()))
+        } else if *kind == DataType::Date32 {
+            Ok(Shown::Day(array.as_primitive::<Date32Type>().clone()))
+        } else if is_broken {
+            Ok(Shown::Broken(to(&DataType::Float64)?.as_primitive::<Float64Type>().clone()))
+        } else if kind.is_integer() {
+            Ok(Shown::Whole(to(&DataType::Int64)?.as_primitive::<Int64Type>().clone()))
+        } else {
+            Err(refused(kind.to_string()))
+        }
     }
 
     fn row(&mut self, cells: Map<String, Value>) {
@@ -154,22 +155,24 @@ impl<'r> Gather<'r> {
 }
 
 /// A column as cells are read from it.
-struct Shown(ArrayRef);
+enum Shown {
+    Text(StringArray),
+    Day(Date32Array),
+    Whole(Int64Array),
+    Broken(Float64Array),
+}
 
 impl Shown {
     fn value(&self, row: usize) -> Value {
-        if self.0.is_null(row) {
-            return Value::Null;
-        }
-        match self.0.data_type() {
-            DataType::Int64 => self.0.as_primitive::<Int64Type>().value(row).into(),
-            DataType::Float64 => self.0.as_primitive::<Float64Type>().value(row).into(),
-            DataType::Date32 => {
-                let day = DayNumber(i64::from(self.0.as_primitive::<Date32Type>().value(row)));
-                day.date().map_or(Value::Null, |date| date.to_string().into())
+        match self {
+            Shown::Text(array) if array.is_valid(row) => array.value(row).into(),
+            Shown::Whole(array) if array.is_valid(row) => array.value(row).into(),
+            Shown::Broken(array) if array.is_valid(row) => array.value(row).into(),
+            Shown::Day(array) if array.is_valid(row) => {
+                let date = DayNumber(i64::from(array.value(row))).date();
+                date.map_or(Value::Null, |date| date.to_string().into())
             }
-            // `Gather::shown` has left nothing else.
-            _ => self.0.as_string::<i32>().value(row).into(),
+            Shown::Text(_) | Shown::Whole(_) | Shown::Broken(_) | Shown::Day(_) => Value::Null,
         }
     }
 }

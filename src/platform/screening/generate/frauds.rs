@@ -11,6 +11,8 @@ const ROWS_A_CASE: u64 = 45_000;
 const LEAST_CASES: u64 = 6;
 /// One honest look-alike for so many cases.
 const ALIKE_EVERY: u64 = 9;
+/// One case in so many stays below what rules look for.
+const CAREFUL_EVERY: u64 = 14;
 /// The last day of cases that need time behind them.
 const LATE: u64 = 300;
 
@@ -56,7 +58,7 @@ impl Planted {
 
 /// Plants for a province of so many rows.
 pub fn plant(world: &World, rows: u64) -> Planted {
-    let mut planting = Planting { world, planted: Planted::default(), case: 0, bits: 0 };
+    let mut planting = Planting { world, planted: Planted::default(), case: 0, bits: 0, is_careful: false };
     let cases = (rows / ROWS_A_CASE).max(LEAST_CASES);
     for (at, (rule, one)) in KINDS.iter().enumerate() {
         for number in 0..cases {
@@ -105,6 +107,8 @@ struct Planting<'w> {
     /// 0 while somebody honest is made.
     case: u32,
     bits: u64,
+    /// Who knows the thresholds and stays below them: such a case is missed, and counts as missed.
+    is_careful: bool,
 }
 
 impl Planting<'_> {
@@ -114,6 +118,18 @@ impl Planting<'_> {
         if let Some(rule) = rule {
             self.planted.rules.push(rule);
             self.case = u32::try_from(self.planted.rules.len()).unwrap_or(u32::MAX);
+        }
+        self.is_careful = rule.is_some() && self.bits.is_multiple_of(CAREFUL_EVERY);
+    }
+
+    /// Of a case that counts people or times: so many and some more, or one less than is looked for.
+    fn times(&mut self, least: u64, more: u64, alike: bool) -> u64 {
+        if self.is_careful {
+            least - 1
+        } else if alike {
+            least
+        } else {
+            least + 1 + self.draw(more)
         }
     }
 
@@ -154,16 +170,22 @@ impl Planting<'_> {
     /// Nobody, or hardly anybody, in a bed that is paid. Alike: a camera that sees little.
     fn unseen(&mut self, presence: Presence, alike: bool) {
         let (person, hospital, begin) = (self.person(), self.covered(), self.day(LATE));
-        let days = if alike && presence == Presence::Never { 2 } else { 8 + self.day(6) };
+        let days = if self.is_careful {
+            1
+        } else if alike && presence == Presence::Never {
+            2
+        } else {
+            8 + self.day(6)
+        };
         let stay = self.stay(person, 0, hospital, (begin, begin + days));
         self.planted.stays.push(Stay { presence, ..stay });
     }
 
-    /// Two houses at once. Alike: a day of both at a transfer.
-    fn overlap(&mut self, alike: bool) {
+    /// Two houses at once. Alike: a discharge that was entered late.
+    fn overlap(&mut self, _alike: bool) {
         let (person, hospital, begin) = (self.person(), self.any_hospital(), self.day(LATE));
         let first = self.stay(person, 0, hospital, (begin, begin + 8));
-        let from = if alike { 7 } else { 2 + self.day(4) };
+        let from = if self.is_careful { 8 } else { 2 + self.day(5) };
         let other =
             (hospital + 1 + self.draw(u64::from(self.world.hospitals) - 1) as u32) % self.world.hospitals;
         let second = self.stay(person, 1, other, (begin + from, begin + 12));
@@ -207,7 +229,7 @@ impl Planting<'_> {
         let (hospital, begin) = (self.any_hospital(), self.day(LATE));
         let doctors = self.world.doctors(hospital);
         let doctor = doctors.start + self.draw(u64::from(doctors.end - doctors.start)) as u32;
-        for _ in 0..if alike { 12 } else { 13 + self.draw(8) } {
+        for _ in 0..self.times(12, 8, alike) {
             let person = self.person();
             let days = 3 + self.day(8);
             let stay = self.stay(person, 0, hospital, (begin, begin + days));
@@ -228,7 +250,7 @@ impl Planting<'_> {
     /// A village fetched by a bus. Alike: a dormitory with influenza.
     fn same_address(&mut self, alike: bool) {
         let (hospital, begin) = (self.any_hospital(), self.day(LATE));
-        let people = if alike { 3 + self.draw(2) } else { 4 + self.draw(6) };
+        let people = self.times(4, 6, alike);
         let address = Some(self.world.people + self.planted.people);
         self.together(people, hospital, begin, Otherwise { address, ..Otherwise::default() });
     }
@@ -237,7 +259,7 @@ impl Planting<'_> {
     fn nursing_home(&mut self, alike: bool) {
         let (hospital, begin) = (self.any_hospital(), self.day(LATE));
         let home = Some(self.draw(u64::from(self.world.homes)) as u32);
-        let people = if alike { 5 + self.draw(2) } else { 6 + self.draw(15) };
+        let people = self.times(6, 14, alike);
         self.together(people, hospital, begin, Otherwise { home, ..Otherwise::default() });
     }
 
@@ -246,7 +268,7 @@ impl Planting<'_> {
         let (person, hospital) = (self.person(), self.any_hospital());
         let quarter = months()[3 * self.draw(3) as usize];
         let apart = 84 / times;
-        let times = times - i16::from(alike && times > 4);
+        let times = times - i16::from(alike && times > 4) - 2 * i16::from(self.is_careful);
         for at in 0..times {
             let begin = quarter + 2 + at * apart;
             let mut stay = self.stay(person, at as u8, hospital, (begin, begin + days.min(apart - 2)));
@@ -257,9 +279,9 @@ impl Planting<'_> {
     }
 
     /// One stay split in two. Alike: a real relapse.
-    fn readmission(&mut self, alike: bool) {
+    fn readmission(&mut self, _alike: bool) {
         let (person, hospital, begin) = (self.person(), self.any_hospital(), self.day(LATE));
-        let gap = if alike { 13 } else { 1 + self.day(9) };
+        let gap = if self.is_careful { 17 } else { 1 + self.day(13) };
         let first = self.stay(person, 0, hospital, (begin, begin + 8));
         let second = self.stay(person, 1, hospital, (begin + 8 + gap, begin + 16 + gap));
         let diagnosis = first.diagnosis;
@@ -271,7 +293,7 @@ impl Planting<'_> {
         let (person, day) = (self.person(), self.day(360));
         let pharmacy = self.draw(u64::from(self.world.pharmacies)) as u32;
         let purchases = if alike { 1 } else { 1 + self.draw(4) as u32 };
-        let yuan = 5_200 + self.draw(9_000) as u32;
+        let yuan = if self.is_careful { 4_800 } else { 5_200 + self.draw(9_000) as u32 };
         for _ in 0..purchases {
             let visit = self.visit(person, pharmacy, true, day);
             self.planted.visits.push(Visit { yuan: Some(yuan / purchases + 1), ..visit });
@@ -282,7 +304,7 @@ impl Planting<'_> {
     fn frequent(&mut self, alike: bool) {
         let (person, month) = (self.person(), self.draw(12) as usize);
         let pharmacy = self.draw(u64::from(self.world.pharmacies)) as u32;
-        for at in 0..if alike { 15 } else { 16 + self.draw(10) } {
+        for at in 0..self.times(15, 10, alike) {
             let day = months()[month] + at as i16;
             let visit = self.visit(person, pharmacy, true, day);
             self.planted.visits.push(visit);
@@ -294,7 +316,7 @@ impl Planting<'_> {
         let (one, month) = (self.person(), self.draw(12) as usize);
         let place = self.draw(u64::from(self.world.pharmacies / 20)) as u32 * 20;
         let least = if many_cards { 4 } else { 3 };
-        for at in 0..if alike { least } else { least + 1 + self.draw(5) } {
+        for at in 0..self.times(least, 5, alike) {
             let (other, day) = (self.person(), months()[month] + (at as i16 * 3) % 27);
             let (card, face) = if many_cards { (other, one) } else { (one, other) };
             let visit = self.visit(card, place, true, day);
@@ -337,7 +359,7 @@ impl Planting<'_> {
     fn escort(&mut self, alike: bool) {
         let (hospital, month) = (self.any_hospital(), self.draw(11) as usize);
         let escort = Some(self.draw(u64::MAX));
-        for at in 0..if alike { 5 } else { 6 + self.draw(8) } {
+        for at in 0..self.times(5, 8, alike) {
             let (person, begin) = (self.person(), months()[month] + (at as i16 * 2) % 26);
             let stay = self.stay(person, 0, hospital, (begin, begin + 5));
             self.planted.stays.push(Stay { escort, ..stay });
@@ -348,7 +370,7 @@ impl Planting<'_> {
     fn moment(&mut self, alike: bool) {
         let (hospital, begin) = (self.any_hospital(), self.day(LATE));
         let (doctor, minute) = (self.world.doctors(hospital).start, 480 + self.draw(600) as u16);
-        for _ in 0..if alike { 4 } else { 4 + self.draw(6) } {
+        for _ in 0..self.times(4, 6, alike) {
             let person = self.person();
             let stay = self.stay(person, 0, hospital, (begin, begin + 6));
             self.planted.stays.push(Stay { doctor, minute: Some(minute), ..stay });

@@ -12,6 +12,7 @@
 mod frauds;
 mod lists;
 mod rows;
+mod settled;
 mod sink;
 mod timeline;
 mod world;

@@ -22,7 +22,7 @@ pub enum Format {
 
 enum Writer {
     Parquet(Box<ArrowWriter<File>>),
-    Csv(csv::Writer<BufWriter<File>>),
+    Csv(Box<csv::Writer<BufWriter<File>>>),
 }
 
 /// A file that grows.
@@ -53,7 +53,7 @@ impl Sink {
                 let mut writer = csv::Writer::from_writer(BufWriter::with_capacity(1 << 20, file));
                 let heading = table.columns.iter().map(|column| column.names[0]);
                 writer.write_record(heading).map_err(|error| failed(std::io::Error::other(error)))?;
-                Writer::Csv(writer)
+                Writer::Csv(Box::new(writer))
             }
         };
         Ok(Sink { table, writer })

@@ -121,7 +121,7 @@ impl World {
 
     pub fn pharmacy_of(&self, person: u32, bits: u64) -> u32 {
         let near = (mix(self.seed, 3, u64::from(person / 3)) % u64::from(self.pharmacies)) as u32;
-        if bits % 4 > 0 { near } else { skewed(mix(bits, 1, 3), self.pharmacies, 1.3) }
+        if !bits.is_multiple_of(4) { near } else { skewed(mix(bits, 1, 3), self.pharmacies, 1.3) }
     }
 
     /// A doctor of a hospital, by number over all hospitals.

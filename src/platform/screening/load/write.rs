@@ -42,6 +42,9 @@ pub fn properties(table: &Table) -> WriterProperties {
     builder.build()
 }
 
+/// Class and month.
+type Place = (String, String);
+
 struct Open {
     writer: ArrowWriter<File>,
     part: Part,
@@ -54,7 +57,7 @@ pub struct PartWriter<'a> {
     table: &'static Table,
     digest: &'a str,
     schema: SchemaRef,
-    open: BTreeMap<(String, String), Open>,
+    open: BTreeMap<Place, Open>,
     /// Numbers of files, so that no two have a name.
     count: usize,
     done: Vec<Part>,
@@ -104,7 +107,7 @@ impl<'a> PartWriter<'a> {
         Ok(())
     }
 
-    fn make(&mut self, (class, month): &(String, String)) -> Result<Open, LoadError> {
+    fn make(&mut self, (class, month): &Place) -> Result<Open, LoadError> {
         let relative = format!("parts/{class}/{month}/{}-{}.parquet", &self.digest[..16], self.count);
         self.count += 1;
         let path = self.folder.root().join(&relative);
@@ -148,7 +151,7 @@ fn note_days(part: &mut Part, days: &ArrayRef) {
 }
 
 /// Rows by class and month.
-fn split(table: &Table, batch: &RecordBatch) -> Result<Vec<((String, String), RecordBatch)>, LoadError> {
+fn split(table: &Table, batch: &RecordBatch) -> Result<Vec<(Place, RecordBatch)>, LoadError> {
     let days =
         table.day.and_then(|day| table.place(day)).map(|at| batch.column(at).as_primitive::<Date32Type>());
     let classes = (table.name == tables::SETTLEMENT.name)

@@ -109,14 +109,15 @@ impl Visitor for Reader {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Box<No>> {
-        match factor {
-            TableFactor::Table { args: None, with_hints, version: None, .. } if with_hints.is_empty() => {
-                ControlFlow::Continue(())
-            }
-            TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
-            // Whatever else the parser knows reads something that is no table of ours.
-            _ => stop(factor, format!("only tables may be read from, and this is none: {factor}")),
+        let is_nested = matches!(factor, TableFactor::Derived { .. } | TableFactor::NestedJoin { .. });
+        let is_table = matches!(
+            factor,
+            TableFactor::Table { args: None, with_hints, version: None, .. } if with_hints.is_empty()
+        );
+        if is_table || is_nested {
+            return ControlFlow::Continue(());
         }
+        stop(factor, format!("only tables may be read from, and this is none: {factor}"))
     }
 
     fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Box<No>> {

@@ -1,3 +1,5 @@
+//! What a rule may be, and what is refused with line and reason.
+
 use super::*;
 use crate::platform::screening::rules::sql::{No, check, fill};
 

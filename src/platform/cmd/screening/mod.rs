@@ -1,26 +1,23 @@
 //! `bedcheck-platform screening …`: from a province's files to leads (智慧筛查).
 
+mod run;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::civil::Date;
 use serde_json::json;
 
-use crate::base::clock::{Clock, Wall};
+use crate::base::clock::Wall;
 use crate::base::exit::Ending;
-use crate::base::files::sha256_hex;
-use crate::platform::association;
+use crate::base::files::make_owner_only_folder;
 use crate::platform::cmd::{say, serve_ending};
-use crate::platform::db::Database;
-use crate::platform::leads::{self, NewLead, RunSaid};
-use crate::platform::screening::engine::{self, Extent, Limits, Ran};
-use crate::platform::screening::folder::{Folder, Part, day_of};
+use crate::platform::screening::engine::Limits;
+use crate::platform::screening::folder::Folder;
 use crate::platform::screening::generate::{self, Format};
-use crate::platform::screening::measure::{self, Measured, Truth};
 use crate::platform::screening::rules::{self, Rule, RuleError, cases};
-use crate::platform::screening::{load, reach, tables};
+use crate::platform::screening::{known, load, reach, tables};
 use crate::platform::serve;
 
 const MIB: usize = 1024 * 1024;
@@ -68,39 +65,23 @@ pub enum Screening {
         json: bool,
     },
     /// Run the rules over the data folder; leads go into the platform's database with --dir.
-    Run {
-        #[arg(long)]
-        data: PathBuf,
+    Run(run::Run),
+    /// Write what this platform knows itself as files to load: presence by stay, rosters, faces that resembled another one's.
+    Known {
         /// The platform's folder.
         #[arg(long)]
-        dir: Option<PathBuf>,
-        #[command(flatten)]
-        which: Which,
-        /// Only what this day and later ones add, as 2025-12-31.
-        #[arg(long, value_parser = day)]
-        since: Option<Date>,
-        #[command(flatten)]
-        limits: Wanted,
-        /// Writes the leads as JSON lines.
-        #[arg(long)]
-        leads: Option<PathBuf>,
-        #[arg(long)]
-        json: bool,
-    },
-    /// Recall and precision of each rule against what `generate` planted.
-    Measure {
+        dir: PathBuf,
+        /// The data folder, where it is looked up whose the stays are.
         #[arg(long)]
         data: PathBuf,
-        /// The truth.csv that `generate` wrote.
+        /// The code the insurer has for an institution of this platform, as 示范医院=H62000000001; may be repeated.
+        #[arg(long = "institution", value_parser = naming)]
+        codes: Vec<(String, String)>,
         #[arg(long)]
-        truth: PathBuf,
-        #[command(flatten)]
-        which: Which,
-        #[command(flatten)]
-        limits: Wanted,
-        #[arg(long)]
-        json: bool,
+        out: PathBuf,
     },
+    /// Recall and precision of each rule against what `generate` planted.
+    Measure(run::Measure),
 }
 
 /// Which rules run, and how they are set.
@@ -128,16 +109,17 @@ pub struct Wanted {
     partitions: usize,
 }
 
-fn day(text: &str) -> Result<Date, String> {
-    text.parse().map_err(|_| "write a day as 2025-12-31".to_owned())
-}
-
 fn setting(text: &str) -> Result<(String, String, f64), String> {
     let parsed = text.split_once('=').and_then(|(name, value)| {
         let (rule, parameter) = name.split_once('.')?;
         Some((rule.to_owned(), parameter.to_owned(), value.parse().ok()?))
     });
     parsed.ok_or_else(|| "write RULE.PARAMETER=NUMBER, as doctor-day.admissions=15".to_owned())
+}
+
+fn naming(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, code)| !name.is_empty() && !code.is_empty());
+    parts.map(|(name, code)| (name.to_owned(), code.to_owned())).ok_or_else(|| "write NAME=CODE".to_owned())
 }
 
 impl Which {
@@ -162,13 +144,9 @@ pub fn run(command: Screening, now: Wall) -> anyhow::Result<()> {
         Screening::Generate { out, rows, seed, format } => generate(&out, rows, seed, format),
         Screening::Load { data, table, json, files } => load(&data, table.as_deref(), json, &files),
         Screening::Rules { which, sql, test, json } => show_rules(&which, sql, test, json),
-        Screening::Run { data, dir, which, since, limits, leads, json } => {
-            let extent = Extent { since: since.map(day_of) };
-            run_rules(&data, dir.as_deref(), &which, &extent, &limits.limits(), leads.as_deref(), json, now)
-        }
-        Screening::Measure { data, truth, which, limits, json } => {
-            measure_rules(&data, &truth, &which, &limits.limits(), json)
-        }
+        Screening::Run(command) => command.run(now),
+        Screening::Known { dir, data, codes, out } => known(&dir, &data, codes, &out),
+        Screening::Measure(command) => command.run(),
     }
 }
 
@@ -205,6 +183,7 @@ fn load(data: &Path, table: Option<&str>, json: bool, files: &[PathBuf]) -> anyh
         })
         .transpose()?;
     let folder = Folder::open(data)?;
+    let _alone = folder.lock()?;
     folder.sweep()?;
     let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |data| data.len());
     let bar = bar(files.iter().map(size).sum(), "载入 loading {bar:40} {bytes}/{total_bytes} {eta} {msg}");
@@ -315,155 +294,23 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
-struct Done {
-    ran: Vec<Ran>,
-    leads: Vec<NewLead>,
-    rules: Vec<Rule>,
-    folder: Folder,
-    parts: Vec<Part>,
-}
-
-fn every_rule(data: &Path, which: &Which, extent: &Extent, limits: &Limits) -> anyhow::Result<Done> {
-    let rules = which.read()?;
+fn known(dir: &Path, data: &Path, codes: Vec<(String, String)>, out: &Path) -> anyhow::Result<()> {
+    let db = serve::open_database(dir).map_err(serve_ending)?;
     let folder = Folder::open(data)?;
-    let parts = folder.parts()?;
-    let bar = bar(rules.len() as u64, "筛查 screening {bar:40} {pos}/{len} {msg}");
-    let (mut ran, mut leads) = (Vec::new(), Vec::new());
-    runtime()?.block_on(async {
-        for rule in &rules {
-            bar.set_message(rule.id.clone());
-            let (one, found) =
-                engine::run(&folder, &parts, rule, extent, limits).await.map_err(Ending::failed)?;
-            ran.push(one);
-            leads.extend(found);
-            bar.inc(1);
-        }
-        Ok::<_, Ending>(())
-    })?;
-    bar.finish_and_clear();
-    Ok(Done { ran, leads, rules, folder, parts })
-}
-
-#[expect(clippy::too_many_arguments, reason = "they are the command line's")]
-fn run_rules(
-    data: &Path,
-    dir: Option<&Path>,
-    which: &Which,
-    extent: &Extent,
-    limits: &Limits,
-    file: Option<&Path>,
-    json: bool,
-    began: Wall,
-) -> anyhow::Result<()> {
-    let done = every_rule(data, which, extent, limits)?;
-    let took = Clock::system().now().wall.0 - began.0;
-    if let Some(file) = file {
-        write_leads(file, &done.leads)?;
-    }
-    let recorded = dir.map(|dir| record(dir, &done, extent, limits, began)).transpose()?;
-    if json {
-        say(json!({
-            "rules": done.ran, "leads": done.leads.len(), "recorded": recorded, "ms": took,
-            "peak_memory_kib": peak_kib(),
-        }));
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.set_header(["规则 rule", "线索 leads", "读取行数 rows read", "毫秒 ms"]);
-    for one in &done.ran {
-        let leads = match (one.skipped, one.cut) {
-            (Some(why), _) => why.to_owned(),
-            (None, true) => format!("{} 以上 and more", one.leads),
-            (None, false) => one.leads.to_string(),
-        };
-        table.add_row([one.rule.clone(), leads, one.rows.to_string(), one.ms.to_string()]);
-    }
-    say(table);
-    if let Some(recorded) = recorded {
-        say(format_args!("新线索 new leads: {}；已知 known: {}", recorded.fresh, recorded.known));
-    }
-    Ok(())
-}
-
-fn write_leads(path: &Path, leads: &[NewLead]) -> anyhow::Result<()> {
-    let mut lines = Vec::new();
-    for lead in leads {
-        serde_json::to_writer(&mut lines, lead)?;
-        lines.push(b'\n');
-    }
-    Ok(crate::base::files::write_owner_only(path, &lines)?)
-}
-
-/// Writes run, rules and leads into the platform's database, and after a full run who has to do with whom.
-fn record(
-    dir: &Path,
-    done: &Done,
-    extent: &Extent,
-    limits: &Limits,
-    began: Wall,
-) -> anyhow::Result<leads::Recorded> {
-    let db: Database = serve::open_database(dir).map_err(serve_ending)?;
-    let now = Clock::system().now().wall;
-    let id = sha256_hex(format!("run|{}|{}", began.0, std::process::id()).as_bytes())[..16].to_owned();
-    db.write(|tx| done.rules.iter().try_for_each(|rule| leads::record_rule(tx, &rule.said())))?;
-    let recorded = leads::record_leads(&db, &id, &done.leads, now)?;
-    if extent.since.is_none() {
-        let found = runtime()?
-            .block_on(reach::reach(&done.folder, &done.parts, &done.leads, limits))
-            .map_err(Ending::failed)?;
-        association::replace(&db, &id, &found.pairs, &found.names)?;
-    }
-    let run = RunSaid {
-        id,
-        started: began,
-        ended: Clock::system().now().wall,
-        since_day: extent.since.map(i64::from),
-        found: done.leads.len() as i64,
-        fresh: recorded.fresh,
-        rules: serde_json::to_value(&done.ran)?,
-    };
-    db.write(|tx| leads::record_run(tx, &run))?;
-    Ok(recorded)
-}
-
-fn measure_rules(
-    data: &Path,
-    truth: &Path,
-    which: &Which,
-    limits: &Limits,
-    json: bool,
-) -> anyhow::Result<()> {
-    let truth = Truth::read(truth).map_err(Ending::failed)?;
-    let done = every_rule(data, which, &Extent::default(), limits)?;
-    let measured: Vec<Measured> = done
-        .rules
-        .iter()
-        .map(|rule| {
-            let of_rule: Vec<NewLead> =
-                done.leads.iter().filter(|lead| lead.rule == rule.id).cloned().collect();
-            measure::measure(&truth, &rule.id, &of_rule)
-        })
-        .collect();
-    if json {
-        say(json!({ "rules": measured, "ran": done.ran, "peak_memory_kib": peak_kib() }));
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.set_header(["规则 rule", "召回 recall", "95 %", "n", "精确 precision", "95 %", "n"]);
-    let share = |share: f64| format!("{share:.3}");
-    let between = |it: &leads::Interval| format!("{:.3}–{:.3}", it.low, it.high);
-    for one in measured {
-        table.add_row([
-            one.rule,
-            share(one.recall.share),
-            between(&one.recall),
-            one.recall.n.to_string(),
-            share(one.precision.share),
-            between(&one.precision),
-            one.precision.n.to_string(),
-        ]);
-    }
-    say(table);
+    let known = known::read(&db).map_err(Ending::failed)?;
+    let people = runtime()?
+        .block_on(reach::people(&folder, &folder.parts()?, &known.wanted(), &Limits::default()))
+        .map_err(Ending::failed)?;
+    make_owner_only_folder(out)?;
+    let written = known.write(&codes.into_iter().collect(), &people, out).map_err(Ending::failed)?;
+    say(format_args!(
+        "在院核实 presence: {}; 名册 roster: {}; 人脸 faces: {}（身份不明 unknown: {}）; {}",
+        written.presence,
+        written.roster,
+        written.face_link,
+        written.unknown_people,
+        out.display()
+    ));
     Ok(())
 }
 
