@@ -190,10 +190,7 @@ fn page(
         due: handling.due.map(moment),
         is_overdue: handling.due.is_some_and(|due| due < now.0),
         is_escalated: handling.escalated,
-        next: case_words::next(
-            handling.state,
-            handling.steps.iter().any(|taken| taken.step == Step::Appeal),
-        ),
+        next: case_words::next(handling.state, handling.steps.iter().any(|taken| taken.step == Step::Appeal)),
         advice: (handling.state != State::Closed).then(|| words::next_step(&row.kind)),
         article: article::of(&row.kind),
         evidence,

@@ -7,10 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rusqlite::{Connection, params};
-
 use crate::base::files::{FileError, write_owner_only};
-use crate::platform::db::{Database, DatabaseError};
+use crate::platform::db::{self, Connection, Database, DatabaseError, params};
 use crate::platform::score::DayNumber;
 
 /// Why nothing was written.
@@ -168,7 +166,7 @@ fn date(day: i64) -> String {
 }
 
 /// Stays on rosters, with China's days since 1970.
-fn stays(connection: &Connection) -> rusqlite::Result<Vec<Stay>> {
+fn stays(connection: &Connection) -> db::Result<Vec<Stay>> {
     connection
         .prepare_cached(
             "SELECT d.institution, l.stay, min((l.since_ms + 28800000) / 86400000),
@@ -193,7 +191,7 @@ struct Seen {
 }
 
 /// Of each stay, its days by what was found on them.
-fn days(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Seen>> {
+fn days(connection: &Connection) -> db::Result<BTreeMap<String, Seen>> {
     let mut query = connection.prepare_cached(
         "SELECT u.stay, (u.due_ms + 28800000) / 86400000,
                 sum(CASE WHEN o.verdict = 'Verified' THEN 1 ELSE 0 END),
@@ -229,7 +227,7 @@ struct Link {
 }
 
 /// Verifications whose face was another stay's.
-fn faces(connection: &Connection) -> rusqlite::Result<Vec<Link>> {
+fn faces(connection: &Connection) -> db::Result<Vec<Link>> {
     connection
         .prepare_cached(
             "SELECT v.event, d.institution, (v.done_ms + 28800000) / 86400000, v.purpose, v.stay, v.resembles
