@@ -52,7 +52,7 @@ pub fn money(fen: i64) -> String {
     let yuan = (fen / 100).unsigned_abs().to_string();
     let mut grouped = String::new();
     for (at, digit) in yuan.chars().enumerate() {
-        if at > 0 && (yuan.len() - at) % 3 == 0 {
+        if at > 0 && (yuan.len() - at).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
