@@ -56,7 +56,7 @@ pub fn check(sql: &str) -> Result<Checked, No> {
     let Statement::Query(query) = statement else {
         return Err(no(1, "a rule only reads: SELECT, or WITH … SELECT"));
     };
-    let mut reader = Reader::default();
+    let mut reader = Reader { sql, ..Reader::default() };
     match query.visit(&mut reader) {
         ControlFlow::Break(no) => Err(*no),
         ControlFlow::Continue(()) => Ok(reader.found),
@@ -70,7 +70,8 @@ fn line_in(message: &str) -> Option<usize> {
 }
 
 #[derive(Default)]
-struct Reader {
+struct Reader<'s> {
+    sql: &'s str,
     found: Checked,
     /// Names given by WITH, of the queries that are being read.
     with: Vec<Vec<String>>,
@@ -81,7 +82,7 @@ fn stop<T>(at: &impl Spanned, reason: impl Into<String>) -> ControlFlow<Box<No>,
     ControlFlow::Break(Box::new(No { line, reason: reason.into() }))
 }
 
-impl Visitor for Reader {
+impl Visitor for Reader<'_> {
     type Break = Box<No>;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Box<No>> {
@@ -128,7 +129,13 @@ impl Visitor for Reader {
         }
         if quoted || !(tables::named(&name).is_some() || VIEWS.contains(&name.as_str())) {
             let known: Vec<&str> = tables::TABLES.iter().map(|table| table.name).chain(VIEWS).collect();
-            return stop(relation, format!("there is no table {relation}; tables are {}", known.join(", ")));
+            let mut stopped: ControlFlow<Box<No>> =
+                stop(relation, format!("there is no table {relation}; tables are {}", known.join(", ")));
+            // The parser forgets where a name in quotes stood.
+            if let (ControlFlow::Break(no), Some(at)) = (&mut stopped, self.sql.find(&relation.to_string())) {
+                no.line = self.sql[..at].matches('\n').count() + 1;
+            }
+            return stopped;
         }
         self.found.tables.insert(name);
         ControlFlow::Continue(())
