@@ -1,11 +1,12 @@
-//! A spot check that a lead asks for: of the bed the person lies in now, else of a sample over the hospital it is about.
+//! Steps people take with a lead, and the spot check one of them orders: of the bed the person lies in now, else of a
+//! sample over the hospital it is about.
 
 use std::time::Duration;
 
 use crate::base::clock::Wall;
 use crate::base::ids::{BedId, DeviceId};
 use crate::domain::draw::Seed;
-use crate::domain::lead::{self, Step};
+use crate::domain::lead::{self, State, Step};
 use crate::platform::association::{self, Kind, Node};
 use crate::platform::db::{self, Connection, Database, DatabaseError, OptionalExtension, Transaction};
 use crate::platform::keys::Keys;
@@ -62,34 +63,43 @@ pub fn target(connection: &Connection, row: &LeadRow) -> db::Result<Option<What>
     Ok((has_beds > 0).then_some(What::Sample { institution, count: SAMPLE }))
 }
 
-/// Orders it and writes it down with the lead, both or nothing; the id of the order.
+/// Where a lead is after a step, and the spot check that was ordered with it.
+pub struct Done {
+    pub state: State,
+    pub order: Option<String>,
+}
+
+/// Takes a step as `visitor`; with a spot check the order and the step are both there or neither.
 ///
 /// # Errors
 /// [`NotOrdered`]; nothing was changed.
-pub fn order(
+pub fn take(
     db: &Database,
     keys: &Keys,
     id: &str,
     visitor: &Visitor,
-    version: i64,
+    decision: &Decision,
     now: Wall,
-) -> Result<Option<String>, NotOrdered> {
+) -> Result<Done, NotOrdered> {
     let (chance, root) = (Chance::new()?, spot_checks::root(keys));
-    db.write(|tx| order_in(tx, (&chance, root), id, visitor, version, now))?.map(Some)
+    db.write(|tx| take_in(tx, (&chance, root), id, visitor, decision, now))?
 }
 
-/// As [`order`], as part of a transaction.
-pub fn order_in(
+/// As [`take`], as part of a transaction.
+pub fn take_in(
     tx: &Transaction<'_>,
     (chance, root): (&Chance, Seed),
     id: &str,
     visitor: &Visitor,
-    version: i64,
+    decision: &Decision,
     now: Wall,
-) -> db::Result<Result<String, NotOrdered>> {
+) -> db::Result<Result<Done, NotOrdered>> {
+    if decision.step != Step::SpotCheck {
+        return written(tx, id, visitor, decision, None, now);
+    }
     let Some(found) = leads::find(tx, id)? else { return Ok(Err(NotTaken::Unknown.into())) };
     // Asked before anything is written, so that a refusal leaves nothing behind.
-    if found.row.version != version {
+    if found.row.version != decision.version {
         return Ok(Err(NotTaken::Overtaken.into()));
     }
     if let Err(error) = lead::after(found.row.state, Step::SpotCheck, visitor.role, None, "") {
@@ -97,22 +107,23 @@ pub fn order_in(
     }
     let Some(what) = target(tx, &found.row)? else { return Ok(Err(NotOrdered::Nowhere)) };
     let wanted = Wanted { what, within: WITHIN, evidence: false };
-    match spot_checks::place_in(tx, chance, root, Some(visitor.as_actor()), &wanted, now)? {
-        Ok(order) => written(tx, id, visitor, version, order, now),
-        Err(why) => Ok(Err(why.into())),
-    }
+    let order = match spot_checks::place_in(tx, chance, root, Some(visitor.as_actor()), &wanted, now)? {
+        Ok(order) => order,
+        Err(why) => return Ok(Err(why.into())),
+    };
+    let (step, version, text) = (Step::SpotCheck, decision.version, order.clone());
+    let decision = Decision { step, version, reason: None, text, assignee: None };
+    written(tx, id, visitor, &decision, Some(order), now)
 }
 
 fn written(
     tx: &Transaction<'_>,
     id: &str,
     visitor: &Visitor,
-    version: i64,
-    order: String,
+    decision: &Decision,
+    order: Option<String>,
     now: Wall,
-) -> db::Result<Result<String, NotOrdered>> {
-    let decision =
-        Decision { step: Step::SpotCheck, version, reason: None, text: order.clone(), assignee: None };
-    let taken = leads::take_in(tx, id, visitor, &decision, now)?;
-    Ok(taken.map(|_| order).map_err(Into::into))
+) -> db::Result<Result<Done, NotOrdered>> {
+    let taken = leads::take_in(tx, id, visitor, decision, now)?;
+    Ok(taken.map(|state| Done { state, order }).map_err(Into::into))
 }

@@ -19,7 +19,7 @@ use crate::platform::api::problem::{self, Problem};
 use crate::platform::association::{self, Kind, Neighbour, Node};
 use crate::platform::dashboard::Dashboard;
 use crate::platform::db::{self, Connection, Transaction};
-use crate::platform::lead_checks::{self, NotOrdered};
+use crate::platform::lead_checks::{self, Done, NotOrdered};
 use crate::platform::leads::{self, Decision, Filter, Lead, LeadRow, NotTaken};
 use crate::platform::sessions::Visitor;
 use crate::platform::spot_checks::{self, Chance};
@@ -135,19 +135,9 @@ fn taken(
     let Some(step) = Step::named(&step) else {
         return Ok(Err(NotTaken::NotAllowed(crate::domain::lead::NotAllowed::State).into()));
     };
-    if step == Step::SpotCheck {
-        let order = match lead_checks::order_in(tx, chance, id, who, version, now)? {
-            Ok(order) => order,
-            Err(why) => return Ok(Err(why)),
-        };
-        let state = leads::find(tx, id)?.map_or("found", |lead| lead.row.state.name());
-        return Ok(Ok(LeadDone { state, version: version + 1, order: Some(order) }));
-    }
     let decision = Decision { step, version, reason, text, assignee };
-    let state = leads::take_in(tx, id, who, &decision, now)?;
-    Ok(state
-        .map(|state| LeadDone { state: state.name(), version: version + 1, order: None })
-        .map_err(Into::into))
+    let done = lead_checks::take_in(tx, chance, id, who, &decision, now)?;
+    Ok(done.map(|Done { state, order }| LeadDone { state: state.name(), version: version + 1, order }))
 }
 
 fn refused(why: NotOrdered) -> Problem {

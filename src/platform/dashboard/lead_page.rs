@@ -18,9 +18,10 @@ use crate::platform::dashboard::pages::lang_of;
 use crate::platform::dashboard::words::{Lang, Term, moment};
 use crate::platform::dashboard::{Dashboard, Trouble};
 use crate::platform::keys::uri;
+use crate::platform::lead_checks::{self, Done, NotOrdered};
 use crate::platform::leads::{self, Decision, Lead, LeadRow, NotTaken, RuleRow};
 use crate::platform::sessions::Visitor;
-use crate::platform::{lead_checks, people, rights};
+use crate::platform::{people, rights};
 
 #[derive(Template)]
 #[template(path = "lead.html", config = "src/platform/dashboard/askama.toml")]
@@ -41,7 +42,7 @@ struct Page {
     columns: Vec<String>,
     proof: Vec<Vec<String>>,
     proving_rows: i64,
-    steps: Vec<Done>,
+    steps: Vec<Past>,
     actions: Vec<Action>,
     people: Vec<String>,
     may_check: bool,
@@ -50,7 +51,7 @@ struct Page {
 }
 
 /// One step that was taken.
-struct Done {
+struct Past {
     when: String,
     what: String,
     detail: String,
@@ -107,23 +108,14 @@ pub async fn step(
     };
     let (db, now, who, of) = (dashboard.db.clone(), dashboard.clock.now().wall, visitor.clone(), id.clone());
     let keys = dashboard.keys.clone();
-    let work = move || match step {
-        Step::SpotCheck => lead_checks::order(&db, &keys, &of, &who, decision.version, now),
-        Step::Coordinate
-        | Step::Assign
-        | Step::Inform
-        | Step::Act
-        | Step::Confirm
-        | Step::Refute
-        | Step::Reopen => leads::take(&db, &of, &who, &decision, now).map(|_| None).map_err(Into::into),
-    };
+    let work = move || lead_checks::take(&db, &keys, &of, &who, &decision, now);
     let trouble = match tokio::task::spawn_blocking(work).await.map_err(|_| Trouble::Gone)? {
-        Ok(Some(order)) => return Ok(Redirect::to(&format!("/orders/{order}")).into_response()),
         // Loading the page again must not decide again.
-        Ok(None) => return Ok(Redirect::to(&format!("/screening/leads/{}", uri(&id))).into_response()),
-        Err(lead_checks::NotOrdered::Lead(NotTaken::Database(error))) => return Err(error.into()),
-        Err(lead_checks::NotOrdered::Lead(NotTaken::Unknown)) => return Ok(missing()),
-        Err(trouble @ lead_checks::NotOrdered::Lead(NotTaken::Overtaken)) => {
+        Ok(Done { order: Some(order), .. }) => return Ok(Redirect::to(&format!("/orders/{order}")).into_response()),
+        Ok(Done { order: None, .. }) => return Ok(Redirect::to(&format!("/screening/leads/{}", uri(&id))).into_response()),
+        Err(NotOrdered::Lead(NotTaken::Database(error))) => return Err(error.into()),
+        Err(NotOrdered::Lead(NotTaken::Unknown)) => return Ok(missing()),
+        Err(trouble @ NotOrdered::Lead(NotTaken::Overtaken)) => {
             (StatusCode::CONFLICT, trouble.to_string())
         }
         Err(trouble) => (StatusCode::UNPROCESSABLE_ENTITY, trouble.to_string()),
@@ -170,7 +162,7 @@ fn page(l: Lang, visitor: &Visitor, lead: &Lead, rule: Option<RuleRow>, trouble:
         let detail: Vec<String> = reason.into_iter().chain(taken.remark.clone()).collect();
         let (done, then) = (lead_words::step(taken.step).main(&l), lead_words::state(taken.state).main(&l));
         let order = taken.remark.as_ref().filter(|_| taken.step == Step::SpotCheck);
-        Done {
+        Past {
             when: moment(taken.at),
             what: format!("{} · {done} → {then}", taken.person),
             detail: detail.join("："),
