@@ -10,14 +10,13 @@ use crate::agent::calibrate::{self, ATTACKS_WANTED, Calibration, LIVE_WANTED};
 use crate::agent::config::{CameraSettings, Settings};
 use crate::agent::evaluate::pad::{Presentation, score_pictures};
 use crate::agent::tasks;
-use crate::agent::zones::ZoneDesk;
+use crate::agent::zones::{ZoneDesk, not_running};
 use crate::base::files::{make_owner_only_folder, read_at_most, write_owner_only};
 use crate::base::frame::Picture;
 use crate::base::health::Words;
 use crate::base::ids::CameraId;
 use crate::base::slot::Slot;
 use crate::kiosk::calibrate_view::{Calibrating, CalibrationNow, FilmedNow, FitNow, SPECIES};
-use crate::vision::manifest;
 
 /// Pictures of one presentation, as `bedcheck calibrate film` takes.
 const FRAMES: usize = 15;
@@ -36,8 +35,7 @@ fn failed(error: impl std::fmt::Display) -> Words {
 impl ZoneDesk {
     /// The settings and one of their cameras; of an unknown name the first.
     fn of_camera(&self, camera: &str) -> Result<(Settings, CameraSettings), Words> {
-        let running = || Words::new("终端未运行，请先启动 bedcheck", "no agent runs: start bedcheck first");
-        let settings = self.health.shown().settings.ok_or_else(running)?;
+        let settings = self.health.shown().settings.ok_or_else(not_running)?;
         let found = settings.cameras.iter().find(|known| known.id.as_str() == camera);
         let found = found.or(settings.cameras.first()).cloned();
         let none = || Words::new("没有配置摄像头", "no camera is configured");
@@ -60,8 +58,7 @@ impl ZoneDesk {
 
 /// SHA-256 of the PAD net in use.
 fn net(settings: &Settings) -> Result<String, Words> {
-    let folder = settings.models.clone().map_or_else(tasks::default_models, Ok).map_err(failed)?;
-    let pad = manifest::read(&folder).map_err(failed)?.pad.map(|pad| pad.sha256);
+    let pad = tasks::read_manifest(settings).map_err(failed)?.pad.map(|pad| pad.sha256);
     pad.ok_or_else(|| Words::new("模型包没有活体检测网络", "this pack has no PAD net"))
 }
 

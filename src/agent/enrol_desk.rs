@@ -13,7 +13,7 @@ use crate::agent::config::{CameraMode, Settings};
 use crate::agent::enrol::{MIN_SHOTS, gate, strangers};
 use crate::agent::enrol_roster::{contact_sheet, held_back};
 use crate::agent::tasks;
-use crate::agent::zones::ZoneDesk;
+use crate::agent::zones::{ZoneDesk, not_running};
 use crate::base::clock::Mono;
 use crate::base::frame::Picture;
 use crate::base::health::Words;
@@ -65,7 +65,7 @@ impl ZoneDesk {
     fn person(&self, bed: &str) -> Result<(Settings, Stay), Words> {
         let shown = self.health.shown();
         let (Some(settings), Some(known)) = (shown.settings, shown.known) else {
-            return Err(Words::new("终端未运行，请先启动 bedcheck", "no agent runs: start bedcheck first"));
+            return Err(not_running());
         };
         let nobody = || {
             Words::new(format!("名册上 {bed} 床没有患者"), format!("nobody is in bed {bed} on the roster"))

@@ -71,6 +71,7 @@ use crate::store::{Commit, FactLog, Journal, Keeper, TemplateStore};
 use crate::vision::eyes::Eyes;
 use crate::vision::gallery::Gallery;
 use crate::vision::kept::Kept;
+use crate::vision::manifest::Manifest;
 use crate::vision::occupancy::EmptyBed;
 use crate::vision::worker::{Answer, Request, View, Worker};
 use crate::vision::{manifest, runtime};
@@ -263,8 +264,7 @@ fn start_vision(worker: Worker, stopping: &Stopping) -> anyhow::Result<Vision> {
 /// # Errors
 /// Exit 78 with the remedy.
 pub fn open_eyes(settings: &Settings) -> anyhow::Result<Eyes> {
-    let folder = settings.models.clone().map_or_else(default_models, Ok)?;
-    let manifest = manifest::read(&folder).map_err(Ending::config)?;
+    let manifest = read_manifest(settings)?;
     let runtime = runtime::load().map_err(Ending::config)?;
     if settings.mode == Mode::Production {
         manifest.demand_production().map_err(Ending::config)?;
@@ -278,6 +278,15 @@ pub fn open_eyes(settings: &Settings) -> anyhow::Result<Eyes> {
         }
     }
     Ok(Eyes::open(manifest).map_err(Ending::config)?)
+}
+
+/// What the configured pack says of itself.
+///
+/// # Errors
+/// Exit 78 where there is none or it is not understood.
+pub fn read_manifest(settings: &Settings) -> anyhow::Result<Manifest> {
+    let folder = settings.models.clone().map_or_else(default_models, Ok)?;
+    Ok(manifest::read(&folder).map_err(Ending::config)?)
 }
 
 /// The pack beside the program (installed) or in its checkout.

@@ -11,6 +11,7 @@ use crate::agent::health::Health;
 use crate::base::clock::Clock;
 use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_owner_only};
 use crate::base::frame::{Area, Picture};
+use crate::base::health::Words;
 use crate::base::ids::{BedId, CameraId};
 use crate::hospital::roster_file;
 use crate::kiosk::{Desk, Drawing, Refusal, Zone};
@@ -39,6 +40,11 @@ pub fn note_address(state: &Path, address: &str) -> Result<(), FileError> {
 pub fn noted_address(state: &Path) -> Option<String> {
     let bytes = read_at_most(&folder(state).join("address"), 256).ok()?;
     String::from_utf8(bytes).ok()
+}
+
+/// What somebody is told who asks for what only a running agent knows.
+pub fn not_running() -> Words {
+    Words::new("终端未运行，请先启动 bedcheck", "no agent runs: start bedcheck first")
 }
 
 /// What the page draws from.

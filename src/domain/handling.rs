@@ -160,11 +160,12 @@ pub struct Reason {
     pub takes_text: bool,
 }
 
-const fn reason(name: &'static str, zh: &'static str, en: &'static str) -> Reason {
+pub(super) const fn reason(name: &'static str, zh: &'static str, en: &'static str) -> Reason {
     Reason { name, zh, en, takes_text: false }
 }
 
-const fn told(name: &'static str, zh: &'static str, en: &'static str) -> Reason {
+/// One that needs free text.
+pub(super) const fn told(name: &'static str, zh: &'static str, en: &'static str) -> Reason {
     Reason { name, zh, en, takes_text: true }
 }
 

@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::handling::{Reason, reason, told};
 use crate::domain::role::Role;
 
 /// Where a lead is.
@@ -52,21 +53,7 @@ pub enum Step {
     Reopen,
 }
 
-/// A reason from a closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reason {
-    pub name: &'static str,
-    pub zh: &'static str,
-    pub en: &'static str,
-    pub takes_text: bool,
-}
-
-const fn reason(name: &'static str, zh: &'static str, en: &'static str) -> Reason {
-    Reason { name, zh, en, takes_text: false }
-}
-
-const OTHER: Reason =
-    Reason { name: "other", zh: "其他（须写明）", en: "other, said in words", takes_text: true };
+const OTHER: Reason = told("other", "其他（须写明）", "other, said in words");
 
 const CONFIRMED: &[Reason] = &[
     reason("admitted", "当事机构或人员承认", "admitted by those concerned"),

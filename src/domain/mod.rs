@@ -26,6 +26,7 @@ pub mod effort;
 pub mod exception;
 pub mod facts;
 pub mod handling;
+pub mod interval;
 pub mod irregular;
 pub mod kiosk;
 pub mod lead;

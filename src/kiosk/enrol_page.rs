@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use crate::base::picture::encode_jpeg;
 use crate::base::uri::uri;
 use crate::kiosk::Kiosk;
 use crate::kiosk::enrol_view::SittingNow;
-use crate::kiosk::pages::{blocking, closed, drawn, fixed, owner};
+use crate::kiosk::pages::{blocking, closed, drawn, fixed, jpeg, no_picture, owner};
 
 const QUALITY: u8 = 85;
 
@@ -121,12 +121,7 @@ pub async fn shot(
         return StatusCode::FORBIDDEN.into_response();
     }
     let made = blocking(move || encode_jpeg(&kiosk.desk.shot(number)?, QUALITY).ok()).await.flatten();
-    match made {
-        Some(bytes) => {
-            ([(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))], bytes).into_response()
-        }
-        None => (StatusCode::NOT_FOUND, "no picture").into_response(),
-    }
+    jpeg(made).unwrap_or_else(no_picture)
 }
 
 /// `GET /camera.js`

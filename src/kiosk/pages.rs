@@ -100,12 +100,17 @@ pub async fn picture(
         return StatusCode::FORBIDDEN.into_response();
     }
     let made = blocking(move || encode_jpeg(&kiosk.desk.picture(&camera)?, QUALITY).ok()).await.flatten();
-    match made {
-        Some(bytes) => {
-            ([(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))], bytes).into_response()
-        }
-        None => (StatusCode::NOT_FOUND, "no picture").into_response(),
-    }
+    jpeg(made).unwrap_or_else(no_picture)
+}
+
+/// A picture as an answer.
+pub fn jpeg(made: Option<Vec<u8>>) -> Option<Response> {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))];
+    made.map(|bytes| (kind, bytes).into_response())
+}
+
+pub fn no_picture() -> Response {
+    (StatusCode::NOT_FOUND, "no picture").into_response()
 }
 
 /// `GET /zones.css`

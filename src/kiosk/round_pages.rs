@@ -16,7 +16,7 @@ use crate::domain::walk::{Later, Stop, Walked};
 use crate::kiosk::Kiosk;
 use crate::kiosk::counter::Signed;
 use crate::kiosk::counter_socket;
-use crate::kiosk::pages::{COOKIE, blocking, drawn, fixed, visit};
+use crate::kiosk::pages::{COOKIE, blocking, drawn, fixed, jpeg, visit};
 use crate::kiosk::rounds::{Said, Terminal};
 
 #[derive(Template)]
@@ -157,13 +157,8 @@ pub async fn aim(State(kiosk): State<Arc<Kiosk>>, headers: HeaderMap) -> Respons
         return StatusCode::FORBIDDEN.into_response();
     }
     let made = blocking(move || counter_socket::preview(&kiosk.desk.aim()?)).await.flatten();
-    match made {
-        Some(bytes) => {
-            ([(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))], bytes).into_response()
-        }
-        // None yet is no fault.
-        None => StatusCode::NO_CONTENT.into_response(),
-    }
+    // None yet is no fault.
+    jpeg(made).unwrap_or_else(|| StatusCode::NO_CONTENT.into_response())
 }
 
 #[derive(Deserialize)]

@@ -1,21 +1,17 @@
 // Stories of the device's own pages, in a real browser against the built programs:
-//   npm i playwright-core && node tests/browser/device-stories.mjs [FOLDER FOR SCREENSHOTS]
+//   tests/browser/install && node tests/browser/device-stories.mjs [FOLDER FOR SCREENSHOTS]
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { SECOND, STAFF, program, until, world } from "./device-world.mjs";
-import { barriers } from "./hands.mjs";
+import { ARGS, barriers, chromium } from "./hands.mjs";
 
-const { chromium } = createRequire(process.env.PLAYWRIGHT_FROM ?? import.meta.url)("playwright-core");
 const shots = process.argv[2];
 if (shots) mkdirSync(shots, { recursive: true });
 const SIZES = [[1280, 800], [800, 1280], [390, 844]];
 
-const ARGS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const browser = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "chromium-")), {
   executablePath: program,
   args: ARGS,

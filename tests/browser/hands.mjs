@@ -8,6 +8,10 @@ const require = createRequire(resolve("target/browser/package.json"));
 export const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
+/// How Chromium is started: as root in a container, and without calling home.
+export const ARGS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
 export async function context(browser, options = {}) {
   return browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
 }

@@ -1,22 +1,20 @@
 // How long a visit takes from the face page to the result where passive liveness suffices, how many pictures a second the
 // preview shows, and what of one core the agent takes meanwhile:
-//   DEVICE_BIN=$PWD/target/release node tests/browser/kiosk-figures.mjs [VISITS]
+//   tests/browser/install && DEVICE_BIN=$PWD/target/release node tests/browser/kiosk-figures.mjs [VISITS]
 // One JSON object. The camera is a recording of a made-up person; a challenge needs somebody who moves (tests/kiosk.rs).
 import { mkdtempSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { program, world } from "./device-world.mjs";
+import { ARGS, chromium } from "./hands.mjs";
 
-const { chromium } = createRequire(process.env.PLAYWRIGHT_FROM ?? import.meta.url)("playwright-core");
 const visits = Number(process.argv[2] ?? 7);
 const TICKS = 100;
 
 const browser = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "chromium-")), {
   executablePath: program,
-  args: ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  args: ARGS,
 });
 const place = await world();
 const used = () => {

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-import { act, barriers, chromium, context, signedIn as signIn } from "./hands.mjs";
+import { ARGS, act, barriers, chromium, context, signedIn as signIn } from "./hands.mjs";
 import { proofStories } from "./proof-stories.mjs";
 import { World } from "./world.mjs";
 
@@ -180,8 +180,7 @@ try {
   await world.start();
   const browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: ARGS,
     env: { ...process.env, HOME: profile },
   });
   const only = process.argv.find((word) => word.startsWith("--only="))?.slice(7) ?? "";

@@ -7,6 +7,8 @@ pub mod pad;
 
 use serde::Serialize;
 
+use crate::domain::interval::wilson;
+
 /// A rate with what it was measured on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rate {
@@ -18,10 +20,9 @@ pub struct Rate {
 
 impl Rate {
     pub fn new(hits: usize, n: usize) -> Rate {
-        let (p, m, z) = (hits as f64 / n.max(1) as f64, n.max(1) as f64, 1.96);
-        let center = (p + z * z / (2.0 * m)) / (1.0 + z * z / m);
-        let half = z / (1.0 + z * z / m) * (p * (1.0 - p) / m + z * z / (4.0 * m * m)).sqrt();
-        Rate { value: p, interval: [(center - half).max(0.0), (center + half).min(1.0)], n }
+        let tries = n.max(1) as f64;
+        let value = hits as f64 / tries;
+        Rate { value, interval: wilson(value, tries), n }
     }
 }
 

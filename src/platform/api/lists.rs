@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::base::clock::Wall;
+use crate::base::uri::query;
 use crate::domain::handling::State as Stage;
 use crate::platform::api::problem::{self, Problem};
 use crate::platform::cursor::{self, Page};
 use crate::platform::dashboard::Dashboard;
 use crate::platform::db::{self, Connection};
-use crate::platform::keys::uri;
 use crate::platform::listing::{self, Covered};
 use crate::platform::queue::{self, Filter, Queued};
 use crate::platform::score::DayNumber;
@@ -200,15 +200,13 @@ impl Sought {
     /// The same as the beginning of a query, each part with `&` behind it.
     pub fn query(&self) -> String {
         let Sought { kind, institution, state, overdue, text } = self;
-        let pairs = [
+        query(&[
             ("kind", kind),
             ("institution", institution),
             ("state", state),
             ("overdue", overdue),
             ("text", text),
-        ];
-        let said = pairs.iter().filter(|(_, value)| !value.is_empty());
-        said.map(|(name, value)| format!("{name}={}&", uri(value))).collect()
+        ])
     }
 
     /// The filter of the queue's page.

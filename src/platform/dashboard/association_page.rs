@@ -101,7 +101,7 @@ pub async fn show(
             Ok((association::name(connection, &at)?, beside, leads::rules(connection)?, leads))
         })
         .await?;
-    let here = format!("/screening/association?kind={}&id={}", kind.name(), uri(&node.id));
+    let here = page_of(&node);
     let (middle, drawn, height) = picture(l, &node, name.as_deref(), &neighbours);
     let titles = titles(l, &rules);
     let page = Page {
@@ -137,7 +137,8 @@ fn term(kind: Kind) -> Term {
     Term { zh, en, mark: "" }
 }
 
-fn page_of(node: &Node) -> String {
+/// The address of a node's view.
+pub fn page_of(node: &Node) -> String {
     format!("/screening/association?kind={}&id={}", node.kind.name(), uri(&node.id))
 }
 

@@ -156,8 +156,12 @@ fn leads(connection: &Connection, l: Lang, known: &stay::Around, who: &Visitor) 
     if !rights::may_read(who.role, "/screening/leads/{id}") {
         return Ok(Vec::new());
     }
-    let titles = titles(l, &crate::platform::leads::rules(connection)?);
     let rows = crate::platform::leads::of_stay(connection, stay, MOST_LEADS)?;
+    // Most stays have none.
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let titles = titles(l, &crate::platform::leads::rules(connection)?);
     Ok(rows.iter().map(|row| LeadLine::new(l, row, &titles)).collect())
 }
 

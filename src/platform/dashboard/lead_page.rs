@@ -9,9 +9,11 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::lead::{self, Reason, Step};
+use crate::domain::handling::Reason;
+use crate::domain::lead::{self, Step};
 use crate::domain::role::Role;
-use crate::platform::association::Kind;
+use crate::platform::association::{Kind, Node};
+use crate::platform::dashboard::association_page::page_of;
 use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::lead_words::{self, days, money};
 use crate::platform::dashboard::pages::lang_of;
@@ -111,13 +113,15 @@ pub async fn step(
     let work = move || lead_checks::take(&db, &keys, &of, &who, &decision, now);
     let trouble = match tokio::task::spawn_blocking(work).await.map_err(|_| Trouble::Gone)? {
         // Loading the page again must not decide again.
-        Ok(Done { order: Some(order), .. }) => return Ok(Redirect::to(&format!("/orders/{order}")).into_response()),
-        Ok(Done { order: None, .. }) => return Ok(Redirect::to(&format!("/screening/leads/{}", uri(&id))).into_response()),
+        Ok(Done { order: Some(order), .. }) => {
+            return Ok(Redirect::to(&format!("/orders/{order}")).into_response());
+        }
+        Ok(Done { order: None, .. }) => {
+            return Ok(Redirect::to(&format!("/screening/leads/{}", uri(&id))).into_response());
+        }
         Err(NotOrdered::Lead(NotTaken::Database(error))) => return Err(error.into()),
         Err(NotOrdered::Lead(NotTaken::Unknown)) => return Ok(missing()),
-        Err(trouble @ NotOrdered::Lead(NotTaken::Overtaken)) => {
-            (StatusCode::CONFLICT, trouble.to_string())
-        }
+        Err(trouble @ NotOrdered::Lead(NotTaken::Overtaken)) => (StatusCode::CONFLICT, trouble.to_string()),
         Err(trouble) => (StatusCode::UNPROCESSABLE_ENTITY, trouble.to_string()),
     };
     draw(&dashboard, id, visitor, lang_of(&headers), Some(trouble)).await
@@ -225,7 +229,7 @@ fn nodes(row: &LeadRow) -> Vec<(Term, String, String)> {
     let node = |kind: Kind, id: &Option<String>| {
         let id = id.clone()?;
         let (zh, en) = kind.words();
-        let page = format!("/screening/association?kind={}&id={}", kind.name(), uri(&id));
+        let page = page_of(&Node { kind, id: id.clone() });
         Some((Term { zh, en, mark: "" }, id, page))
     };
     [

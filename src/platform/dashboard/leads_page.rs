@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use crate::base::uri::query;
 use crate::domain::lead::State as Stage;
 use crate::platform::cursor;
 use crate::platform::dashboard::frame::Frame;
@@ -127,7 +128,7 @@ impl Wish {
 
     fn next(&self, after: &str) -> String {
         let Wish { rule, state, institution, psn_no, dr_code, assigned_to, severity, .. } = self;
-        let pairs = [
+        let said = query(&[
             ("rule", rule),
             ("state", state),
             ("institution", institution),
@@ -135,9 +136,7 @@ impl Wish {
             ("dr_code", dr_code),
             ("assigned_to", assigned_to),
             ("severity", severity),
-        ];
-        let said = pairs.iter().filter(|(_, value)| !value.is_empty());
-        let said: String = said.map(|(name, value)| format!("{name}={}&", uri(value))).collect();
+        ]);
         format!("/screening?{said}after={after}")
     }
 }

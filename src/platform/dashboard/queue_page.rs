@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::Html;
 use serde::Deserialize;
 
+use crate::base::uri::query;
 use crate::domain::handling;
 use crate::platform::dashboard::frame::Frame;
 use crate::platform::dashboard::pages::lang_of;
@@ -120,16 +121,14 @@ pub async fn news(
 /// A page with the same filter, open for one more parameter.
 fn path(page: &str, filter: &Filter) -> String {
     let Filter { kind, institution, device, state, overdue, text, after: _ } = filter;
-    let pairs = [
+    let said = query(&[
         ("kind", kind),
         ("institution", institution),
         ("device", device),
         ("state", state),
         ("overdue", overdue),
         ("text", text),
-    ];
-    let said = pairs.iter().filter(|(_, value)| !value.is_empty());
-    let said: String = said.map(|(name, value)| format!("{name}={}&", uri(value))).collect();
+    ]);
     format!("{page}?{said}")
 }
 

@@ -21,7 +21,7 @@ use crate::platform::db::{self, Connection, OptionalExtension, Row, ToSql, param
 
 pub use precision::{Interval, RulePrecision, Suggestion, precision, wilson};
 pub use record::{NewLead, Recorded, RuleSaid, RunSaid, record_leads, record_rule, record_run};
-pub use steps::{Decision, NotTaken, Taken, assign, take, take_in};
+pub use steps::{Decision, NotTaken, Taken, take_in};
 
 /// Name of the list in its cursors.
 pub const LIST: &str = "leads";

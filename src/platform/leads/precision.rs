@@ -3,10 +3,9 @@
 
 use serde::Serialize;
 
+use crate::domain::interval;
 use crate::platform::db::{self, Connection, params};
 
-/// Two-sided 95 %.
-const Z: f64 = 1.959_963_984_540_054;
 /// The newest decisions that are held against those before them.
 const RECENT: usize = 30;
 /// Decisions of a rule that are looked at: what was right two years ago says little.
@@ -31,11 +30,9 @@ pub fn wilson(hits: u64, n: u64) -> Interval {
     if n == 0 {
         return Interval { hits, n, share: 0.0, low: 0.0, high: 1.0 };
     }
-    let (count, share) = (n as f64, hits as f64 / n as f64);
-    let spread = Z * Z / count;
-    let middle = (share + spread / 2.0) / (1.0 + spread);
-    let half = Z / (1.0 + spread) * (share * (1.0 - share) / count + spread / (4.0 * count)).sqrt();
-    Interval { hits, n, share, low: (middle - half).max(0.0), high: (middle + half).min(1.0) }
+    let share = hits as f64 / n as f64;
+    let [low, high] = interval::wilson(share, n as f64);
+    Interval { hits, n, share, low, high }
 }
 
 /// A value of the tuned parameter that would have spared refuted leads.

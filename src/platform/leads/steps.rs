@@ -5,9 +5,7 @@ use utoipa::ToSchema;
 
 use crate::base::clock::Wall;
 use crate::domain::lead::{self, NotAllowed, State, Step};
-use crate::platform::db::{
-    self, Connection, Database, DatabaseError, OptionalExtension, Transaction, params,
-};
+use crate::platform::db::{self, Connection, DatabaseError, OptionalExtension, Transaction, params};
 use crate::platform::sessions::Visitor;
 use crate::platform::trail;
 
@@ -55,42 +53,7 @@ pub enum NotTaken {
     Database(#[from] DatabaseError),
 }
 
-/// Takes a step as `visitor`; the state after it.
-///
-/// # Errors
-/// [`NotTaken`]; nothing was changed.
-pub fn take(
-    db: &Database,
-    id: &str,
-    visitor: &Visitor,
-    decision: &Decision,
-    now: Wall,
-) -> Result<State, NotTaken> {
-    db.write(|tx| take_in(tx, id, visitor, decision, now))?
-}
-
-/// Gives a lead to somebody.
-///
-/// # Errors
-/// [`NotTaken`]; nothing was changed.
-pub fn assign(
-    db: &Database,
-    (id, version): (&str, i64),
-    visitor: &Visitor,
-    to: &str,
-    now: Wall,
-) -> Result<State, NotTaken> {
-    let decision = Decision {
-        step: Step::Assign,
-        version,
-        reason: None,
-        text: String::new(),
-        assignee: Some(to.to_owned()),
-    };
-    take(db, id, visitor, &decision, now)
-}
-
-/// As [`take`], as part of a transaction.
+/// Takes a step as `visitor`, as part of a transaction; the state after it, or why nothing was changed.
 pub fn take_in(
     tx: &Transaction<'_>,
     id: &str,

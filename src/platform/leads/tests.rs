@@ -78,6 +78,21 @@ fn decision(step: Step, version: i64, reason: Option<&str>) -> Decision {
     Decision { step, version, reason, text: String::new(), assignee: None }
 }
 
+fn take(db: &Database, id: &str, who: &Visitor, decision: &Decision, now: Wall) -> Result<State, NotTaken> {
+    db.write(|tx| take_in(tx, id, who, decision, now))?
+}
+
+fn assign(
+    db: &Database,
+    (id, version): (&str, i64),
+    who: &Visitor,
+    to: &str,
+    now: Wall,
+) -> Result<State, NotTaken> {
+    let decision = Decision { assignee: Some(to.to_owned()), ..decision(Step::Assign, version, None) };
+    take(db, id, who, &decision, now)
+}
+
 #[test]
 fn a_second_run_doubles_nothing_and_leaves_people_s_work_alone() {
     let (_folder, db) = world();

@@ -21,3 +21,8 @@ pub mod measure;
 pub mod reach;
 pub mod rules;
 pub mod tables;
+
+/// Yuan of an amount in fen, as exports write it.
+fn yuan(fen: i64) -> String {
+    format!("{}.{:02}", fen / 100, (fen % 100).abs())
+}

@@ -14,6 +14,7 @@ use crate::platform::leads::NewLead;
 use crate::platform::score::DayNumber;
 use crate::platform::screening::engine::EngineError;
 use crate::platform::screening::rules::{ALWAYS, Rule};
+use crate::platform::screening::yuan;
 
 /// Leads kept of one rule: one that fires oftener is no lead to anything.
 pub const MOST_LEADS: usize = 50_000;
@@ -226,10 +227,6 @@ fn lead(rule: &Rule, key: &str, subject: Subject) -> NewLead {
         fields: some(&rule.fields),
         proof: subject.proof.into_values().map(Value::Object).collect(),
     }
-}
-
-fn yuan(fen: i64) -> String {
-    format!("{}.{:02}", fen / 100, (fen % 100).abs())
 }
 
 /// 0 to 100: severity first, then the order of magnitude of the money. Chosen by feel, until answers say better.

@@ -12,6 +12,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use crate::platform::screening::generate::GenerateError;
 use crate::platform::screening::load;
 use crate::platform::screening::tables::{Kind, Table};
+use crate::platform::screening::yuan;
 
 /// What files are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -110,8 +111,4 @@ fn write_text(
         })?;
     }
     Ok(())
-}
-
-fn yuan(fen: i64) -> String {
-    format!("{}.{:02}", fen / 100, fen % 100)
 }
