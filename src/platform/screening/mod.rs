@@ -9,8 +9,9 @@
 //!
 //!   generate ──► made-up province with planted frauds and their truth ──► measure: recall and precision of each rule
 //! ```
-//! Rules are data and the SQL is the engine's, so that the same rules run on whatever else reads Parquet. Nothing else of
-//! the platform needs this module: it is behind the feature `screening`.
+//! Rules are data and the SQL is the engine's, so that the same rules run on whatever else reads Parquet, and on several
+//! machines (`engine::cluster`, behind the feature `cluster`). Nothing else of the platform needs this module: it is behind
+//! the feature `screening`.
 
 pub mod engine;
 pub mod folder;

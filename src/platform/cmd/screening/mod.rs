@@ -1,5 +1,7 @@
 //! `bedcheck-platform screening …`: from a province's files to leads (智慧筛查).
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -82,6 +84,12 @@ pub enum Screening {
     },
     /// Recall and precision of each rule against what `generate` planted.
     Measure(run::Measure),
+    /// Give the work of `run --scheduler` to executors on several machines (Ballista).
+    #[cfg(feature = "cluster")]
+    Scheduler(cluster::Scheduler),
+    /// Work for a scheduler: it must see the data folder at the same path.
+    #[cfg(feature = "cluster")]
+    Executor(cluster::Work),
 }
 
 /// Which rules run, and how they are set.
@@ -107,6 +115,10 @@ pub struct Wanted {
     /// Cores.
     #[arg(long, default_value_t = 2)]
     partitions: usize,
+    /// HOST:PORT of a scheduler whose executors do the work; without it this process does.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_parser = cluster::host_and_port)]
+    scheduler: Option<(String, u16)>,
 }
 
 fn setting(text: &str) -> Result<(String, String, f64), String> {
@@ -131,7 +143,11 @@ impl Which {
 
 impl Wanted {
     fn limits(&self) -> Limits {
-        Limits { memory_bytes: self.memory * MIB, partitions: self.partitions.max(1) }
+        #[cfg(feature = "cluster")]
+        let scheduler = self.scheduler.as_ref().map(|(host, port)| format!("http://{host}:{port}"));
+        #[cfg(not(feature = "cluster"))]
+        let scheduler = None;
+        Limits { memory_bytes: self.memory * MIB, partitions: self.partitions.max(1), scheduler }
     }
 }
 
@@ -147,6 +163,10 @@ pub fn run(command: Screening, now: Wall) -> anyhow::Result<()> {
         Screening::Run(command) => command.run(now),
         Screening::Known { dir, data, codes, out } => known(&dir, &data, codes, &out),
         Screening::Measure(command) => command.run(),
+        #[cfg(feature = "cluster")]
+        Screening::Scheduler(command) => command.run(),
+        #[cfg(feature = "cluster")]
+        Screening::Executor(command) => command.run(),
     }
 }
 

@@ -151,7 +151,9 @@ fn record(
     let id = sha256_hex(format!("run|{}|{}", began.0, std::process::id()).as_bytes())[..16].to_owned();
     // Before anything is written: what fails leaves the leads of the run before with what lies beside them.
     let reached = match extent.since {
-        None => Some(runtime()?.block_on(reach::reach(&done.folder, &done.parts, &done.leads, limits))),
+        None => {
+            Some(runtime()?.block_on(reach::reach(&done.folder, &done.parts, &done.leads, &limits.here())))
+        }
         Some(_) => None,
     };
     let reached = reached.transpose().map_err(Ending::failed)?;

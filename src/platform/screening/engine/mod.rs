@@ -7,6 +7,8 @@
 //! A rule that says `slice = "month"` runs once for each month, so that its memory is that of a month. A run `--since` a
 //! day reads the months a rule's window reaches into and keeps the leads that a row of that day or later is part of.
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod gather;
 pub mod session;
 

@@ -8,18 +8,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::MemTable;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::platform::screening::folder::{Folder, Part};
 use crate::platform::screening::tables::{self, CLASSES, SETTLEMENT};
 
+/// What a join looks up is shared by the cores up to this, and cut between them above it.
+const SHARED_BYTES: usize = 256 * 1024 * 1024;
+const SHARED_ROWS: usize = 4_000_000;
 /// Consumers named when memory ends.
 const NAMED: NonZeroUsize = NonZeroUsize::MIN;
 
@@ -29,11 +33,20 @@ pub struct Limits {
     /// Of what the engine accounts for; some hundred MiB of reading come on top.
     pub memory_bytes: usize,
     pub partitions: usize,
+    /// `http://HOST:PORT` of a scheduler whose executors do the work (feature `cluster`).
+    pub scheduler: Option<String>,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { memory_bytes: 3 * 1024 * 1024 * 1024, partitions: 2 }
+        Limits { memory_bytes: 3 * 1024 * 1024 * 1024, partitions: 2, scheduler: None }
+    }
+}
+
+impl Limits {
+    /// The same in this process: for questions about ids it holds in its memory, which no scheduler can be given.
+    pub fn here(&self) -> Limits {
+        Limits { scheduler: None, ..self.clone() }
     }
 }
 
@@ -50,14 +63,37 @@ pub fn session(limits: &Limits, spill: &Path) -> Result<SessionContext, DataFusi
         .with_information_schema(false)
         .with_create_default_catalog_and_schema(true);
     let options = config.options_mut();
-    options.execution.parquet.pushdown_filters = true;
-    options.execution.parquet.reorder_filters = true;
+    // Row by row, a filter within the reader costs more than it saves; pieces are passed over by their statistics alone.
+    options.execution.parquet.pushdown_filters = false;
+    // What a join looks up is held once for both cores where it fits, and the other side need not be dealt out.
+    options.optimizer.hash_join_single_partition_threshold = SHARED_BYTES;
+    options.optimizer.hash_join_single_partition_threshold_rows = SHARED_ROWS;
     options.sql_parser.dialect = datafusion::config::Dialect::Generic;
-    let context = SessionContext::new_with_config_rt(config, runtime);
+    let state =
+        SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime);
+    let context = SessionContext::new_with_state(placed(state.build(), limits)?);
     for name in ["generate_series", "range"] {
         context.deregister_udtf(name);
     }
     Ok(context)
+}
+
+/// Where its work is done: in this process, or by the executors of a scheduler.
+#[cfg(feature = "cluster")]
+fn placed(state: SessionState, limits: &Limits) -> Result<SessionState, DataFusionError> {
+    use ballista_core::extension::SessionStateExt;
+    match &limits.scheduler {
+        None => Ok(state),
+        Some(scheduler) => state.upgrade_for_ballista(scheduler.clone()),
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+fn placed(state: SessionState, limits: &Limits) -> Result<SessionState, DataFusionError> {
+    match limits.scheduler {
+        None => Ok(state),
+        Some(_) => Err(DataFusionError::NotImplemented("the feature `cluster`".to_owned())),
+    }
 }
 
 /// Only questions.
@@ -106,7 +142,7 @@ async fn register_files(
     paths: Vec<std::path::PathBuf>,
 ) -> Result<(), DataFusionError> {
     if paths.is_empty() {
-        context.register_table(name, Arc::new(MemTable::try_new(schema, vec![vec![]])?))?;
+        context.register_table(name, Arc::new(EmptyTable::new(schema)))?;
         return Ok(());
     }
     let urls = paths
