@@ -113,6 +113,16 @@ fn planted_frauds_are_found_again_by_day_and_by_a_second_run_and_doubled_by_none
     assert!(precise > 100, "{precise}");
     // And a second run gives the same leads.
     assert_eq!(ids(&leads), ids(&found(&whole, &rules, None)));
+    // And a run since a day in summer gives, of all leads, exactly those with a row of that day or later, as they are.
+    let summer = found(&whole, &rules, Some(day_of(jiff::civil::Date::constant(2025, 7, 1))));
+    let is_later = |lead: &&NewLead| {
+        lead.proof.as_array().unwrap().iter().any(|row| row["seen"].as_str() >= Some("2025-07-01"))
+    };
+    for rule in rules.iter().filter(|rule| rule.incremental.is_some()) {
+        let later: Vec<&NewLead> = leads[&rule.id].iter().filter(is_later).collect();
+        assert_eq!(summer[&rule.id].iter().collect::<Vec<_>>(), later, "{}", rule.id);
+    }
+    assert!(summer.values().map(Vec::len).sum::<usize>() > 20);
     // And a run over the last day adds to the days before what the whole has.
     for path in &before {
         take(&daily, path).unwrap();

@@ -3,6 +3,7 @@
 //! Names are those of the national interface (接口字段). Money comes in yuan (`medfee_sumamt`) and is kept in fen
 //! (`medfee_sumamt_fen`), so that sums are exact; moments are kept as China's days and minutes, as they were said.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -262,6 +263,15 @@ pub fn class_of(med_type: &str) -> &'static str {
         [b'4', b'1', ..] => "pharmacy",
         _ => "outpatient",
     }
+}
+
+/// The tables SQL with these names reads, with each folder of them: `settlement` is all three classes.
+pub fn read_by(names: &BTreeSet<String>) -> impl Iterator<Item = (&'static Table, String)> {
+    let folders = |table: &'static Table| table.folders().into_iter().map(move |folder| (table, folder));
+    TABLES
+        .into_iter()
+        .flat_map(folders)
+        .filter(|(table, folder)| names.contains(table.name) || names.contains(folder))
 }
 
 /// The table of that name.

@@ -4,13 +4,15 @@
 //!   parts of the folder ──register──► session (2 partitions, bounded memory, spills) ──SQL of a rule──► rows
 //!                                                                               gather: one lead per subject ◄┘
 //! ```
-//! A rule that says `slice = "month"` runs once for each month, so that its memory is that of a month. A run `--since` a
-//! day reads the months a rule's window reaches into and keeps the leads that a row of that day or later is part of.
+//! A rule that says `slice = "month"` runs over a few months at a time, so that its memory is bounded. A run `--since` a day
+//! reads the days a rule's window reaches into, of them the rows of whom the new day names (`touched`), and keeps the
+//! leads that a row of that day or later is part of.
 
 #[cfg(feature = "cluster")]
 pub mod cluster;
 mod gather;
 pub mod session;
+mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +22,15 @@ use serde::Serialize;
 
 use crate::base::clock::Clock;
 use crate::platform::leads::NewLead;
-use crate::platform::screening::folder::{Folder, FolderError, Part, month_of};
+use crate::platform::screening::folder::{Folder, FolderError, Part};
 use crate::platform::screening::rules::{Rule, Slice};
 use crate::platform::screening::tables;
 
 pub use gather::{Gather, MOST_LEADS, MOST_PROOF};
 pub use session::{Limits, session};
+
+/// Rows of one piece of a rule that is cut into months: below it a join of stays with persons stays within the memory.
+const SLICE_ROWS: u64 = 4_000_000;
 
 /// Why a rule did not run.
 #[derive(Debug, thiserror::Error)]
@@ -77,17 +82,18 @@ pub async fn run(
     let clock = Clock::system();
     let began = clock.now().mono;
     let mut ran = Ran { rule: rule.id.clone(), leads: 0, cut: false, rows: 0, ms: 0, skipped: None };
-    let months = match (extent.since, rule.incremental) {
+    let from = match (extent.since, &rule.incremental) {
         (None, _) => None,
-        (Some(since), Some(incremental)) => Some(month_of(since - incremental.window_days)),
+        (Some(since), Some(incremental)) => Some(since - incremental.window_days),
         (Some(_), None) => {
             ran.skipped = Some("needs everything: it runs without --since");
             return Ok((ran, Vec::new()));
         }
     };
+    let read: BTreeSet<String> = tables::read_by(&rule.tables).map(|(_, folder)| folder).collect();
     let is_wanted = |part: &&Part| {
-        let is_read = rule.tables.iter().any(|table| reads(table, &part.table));
-        is_read && (part.month == "all" || months.as_ref().is_none_or(|from| part.month >= *from))
+        let is_over = part.last_day.zip(from).is_some_and(|(last, from)| last < from);
+        read.contains(&part.table) && !is_over
     };
     let wanted: Vec<&Part> = parts.iter().filter(is_wanted).collect();
     ran.rows = wanted.iter().map(|part| part.rows).sum();
@@ -97,6 +103,9 @@ pub async fn run(
             session(limits, &folder.spill()).map_err(|cause| EngineError::Session(Box::new(cause)))?;
         let failed = |cause| EngineError::Rule { rule: rule.id.clone(), cause: Box::new(cause) };
         session::register(&context, folder, &slice).await.map_err(failed)?;
+        if let (Some(since), Some(incremental)) = (extent.since, &rule.incremental) {
+            touched::narrow(&context, rule, incremental, since, limits).await.map_err(failed)?;
+        }
         let frame = context.sql_with_options(&rule.sql(), session::options()).await.map_err(failed)?;
         gather.begin(frame.schema().as_arrow())?;
         let mut stream = frame.execute_stream().await.map_err(failed)?;
@@ -110,24 +119,29 @@ pub async fn run(
     Ok((ran, leads))
 }
 
-/// Whether the table of a rule is made of parts of this one.
-fn reads(table: &str, part: &str) -> bool {
-    table == part || (table == tables::SETTLEMENT.name && tables::CLASSES.contains(&part))
-}
-
-/// The pieces a rule runs over: everything, or month by month with the lists in each.
+/// The pieces a rule runs over: everything, or a few months at a time with the lists in each.
 fn slices<'p>(rule: &Rule, parts: &[&'p Part]) -> Vec<Vec<&'p Part>> {
     if rule.slice != Some(Slice::Month) {
         return vec![parts.to_vec()];
     }
-    let months: BTreeSet<&str> =
-        parts.iter().map(|part| part.month.as_str()).filter(|month| *month != "all").collect();
-    months
-        .into_iter()
-        .map(|month| {
-            parts.iter().copied().filter(|part| part.month == month || part.month == "all").collect()
-        })
-        .collect()
+    let (lists, dated): (Vec<&Part>, Vec<&Part>) =
+        parts.iter().copied().partition(|part| part.month == "all");
+    let mut months: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
+    for part in dated {
+        months.entry(&part.month).or_default().push(part);
+    }
+    let rows = |parts: &[&Part]| parts.iter().map(|part| part.rows).sum::<u64>();
+    let mut slices: Vec<Vec<&Part>> = Vec::new();
+    for month in months.into_values() {
+        match slices.last_mut() {
+            Some(last) if rows(last) + rows(&month) <= SLICE_ROWS => last.extend(month),
+            _ => slices.push(month),
+        }
+    }
+    for slice in &mut slices {
+        slice.extend(&lists);
+    }
+    slices
 }
 
 /// Rows of each table in the folder.
