@@ -98,3 +98,16 @@ fn a_scheduler_and_two_executors_find_the_same_leads() {
     assert_eq!(together(&[rule]), of_rule);
     drop(second);
 }
+
+#[test]
+fn a_scheduler_that_has_nobody_is_said_to_have_nobody() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name).display().to_string();
+    let (data, scheduler) = (at("data"), free_address());
+    let _scheduler = start(&["scheduler"], &scheduler, at("scheduler.log").as_ref());
+    for scheduler in [&scheduler, &free_address()] {
+        let run = program().args(["run", "--data", &data, "--scheduler", scheduler]).output().unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.code() == Some(1) && said.contains("has an executor"), "{said}");
+    }
+}

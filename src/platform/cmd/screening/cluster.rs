@@ -48,11 +48,25 @@ pub fn host_and_port(text: &str) -> Result<(String, u16), String> {
     said.ok_or_else(|| "write HOST:PORT, as 127.0.0.1:50050".to_owned())
 }
 
+fn warn_of(listen: SocketAddr) {
+    if !listen.ip().is_loopback() {
+        say(
+            "此端口无身份认证，只可用于封闭网络 · nothing is authenticated at this port: a closed network only",
+        );
+    }
+}
+
+fn cannot(listen: SocketAddr, error: &dyn std::fmt::Display) -> Ending {
+    Ending::failed(format_args!("不能在 {listen} 运行 · cannot work at {listen}: {error}"))
+}
+
 impl Scheduler {
     pub fn run(&self) -> anyhow::Result<()> {
         logging::start("warn");
         say(format_args!("调度 scheduler: {}", self.listen));
-        Ok(runtime()?.block_on(cluster::schedule(self.listen)).map_err(Ending::failed)?)
+        warn_of(self.listen);
+        let ended = runtime()?.block_on(cluster::schedule(self.listen));
+        Ok(ended.map_err(|error| cannot(self.listen, &error))?)
     }
 }
 
@@ -61,14 +75,16 @@ impl Work {
         logging::start("warn");
         make_owner_only_folder(&self.work)?;
         say(format_args!("执行 executor: {} → {}:{}", self.listen, self.scheduler.0, self.scheduler.1));
+        warn_of(self.listen);
+        let listen = self.listen;
         let executor = Executor {
             scheduler: self.scheduler,
-            listen: self.listen,
+            listen,
             name: self.name,
             cores: self.cores.max(1),
             memory_bytes: (self.memory * MIB) as u64,
             work: &self.work,
         };
-        Ok(runtime()?.block_on(cluster::work(executor)).map_err(Ending::failed)?)
+        Ok(runtime()?.block_on(cluster::work(executor)).map_err(|error| cannot(listen, &error))?)
     }
 }

@@ -77,6 +77,10 @@ fn every_rule(data: &Path, which: &Which, extent: &Extent, limits: &Limits) -> a
     let bar = bar(rules.len() as u64, "筛查 screening {bar:40} {pos}/{len} {msg}");
     let (mut ran, mut leads) = (Vec::new(), Vec::new());
     runtime()?.block_on(async {
+        #[cfg(feature = "cluster")]
+        if let Some(scheduler) = &limits.scheduler {
+            engine::cluster::ready(scheduler).await.map_err(Ending::failed)?;
+        }
         for rule in &rules {
             bar.set_message(rule.id.clone());
             let (one, found) =

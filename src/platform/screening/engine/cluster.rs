@@ -11,6 +11,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::error::BallistaError;
@@ -18,10 +19,51 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::start_server;
+use reqwest::Url;
+
+use crate::net::client::ClientError;
+use crate::net::fetch::Fetcher;
 
 /// Finished work of executors is forgotten after this.
 const KEPT_SECONDS: u64 = 3600;
 const SWEPT_SECONDS: u64 = 300;
+/// Executors that were just started need a moment to be known.
+const ASKED: u32 = 20;
+const BETWEEN: Duration = Duration::from_secs(1);
+/// Of what a scheduler says about itself.
+const MOST_BYTES: usize = 4096;
+
+/// Why a scheduler cannot be given work.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    #[error("{0} is no address of a scheduler")]
+    Address(String),
+    #[error(transparent)]
+    Client(ClientError),
+    #[error(
+        "no scheduler answers that has an executor ({0}); start `screening scheduler` and `screening executor` first"
+    )]
+    None(ClientError),
+}
+
+/// Waits until a scheduler has an executor: it would keep work for one that never comes.
+///
+/// # Errors
+/// [`NotReady`].
+pub async fn ready(scheduler: &str) -> Result<(), NotReady> {
+    let address = || NotReady::Address(scheduler.to_owned());
+    let url = Url::parse(scheduler).and_then(|url| url.join("readyz")).map_err(|_| address())?;
+    let fetcher = Fetcher::new(None, None, "*/*").map_err(NotReady::Client)?;
+    let mut asked = 1;
+    loop {
+        match fetcher.fetch(&url, MOST_BYTES).await {
+            Ok(_) => return Ok(()),
+            Err(error) if asked >= ASKED => return Err(NotReady::None(error)),
+            Err(_) => tokio::time::sleep(BETWEEN).await,
+        }
+        asked += 1;
+    }
+}
 
 /// Which executor this is.
 #[derive(Clone, Debug)]

@@ -22,8 +22,8 @@ use crate::platform::screening::folder::{Folder, Part};
 use crate::platform::screening::tables::{self, CLASSES, SETTLEMENT};
 
 /// What a join looks up is shared by the cores up to this, and cut between them above it.
-const SHARED_BYTES: usize = 256 * 1024 * 1024;
-const SHARED_ROWS: usize = 4_000_000;
+const SHARED_BYTES: usize = 1024 * 1024 * 1024;
+const SHARED_ROWS: usize = 16_000_000;
 /// Consumers named when memory ends.
 const NAMED: NonZeroUsize = NonZeroUsize::MIN;
 
@@ -68,6 +68,8 @@ pub fn session(limits: &Limits, spill: &Path) -> Result<SessionContext, DataFusi
     // What a join looks up is held once for both cores where it fits, and the other side need not be dealt out.
     options.optimizer.hash_join_single_partition_threshold = SHARED_BYTES;
     options.optimizer.hash_join_single_partition_threshold_rows = SHARED_ROWS;
+    // Parts of a table are many and dealt out by their bytes already.
+    options.optimizer.enable_round_robin_repartition = false;
     options.sql_parser.dialect = datafusion::config::Dialect::Generic;
     let state =
         SessionStateBuilder::new_with_default_features().with_config(config).with_runtime_env(runtime);
