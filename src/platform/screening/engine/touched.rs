@@ -33,11 +33,10 @@ pub async fn narrow(
     since: i32,
     limits: &session::Limits,
 ) -> Result<(), DataFusionError> {
-    // Plans that leave this process cannot take a table in its memory along.
-    let is_here = limits.scheduler.is_none();
-    let keys = match is_here.then(|| touched_keys(context, rule, incremental, since)) {
-        Some(keys) => keys.await?,
-        None => None,
+    let keys = match limits.scheduler {
+        None => touched_keys(context, rule, incremental, since).await?,
+        // A plan that leaves this process cannot take a table in its memory along.
+        Some(_) => None,
     };
     for (table, name) in tables::read_by(&rule.tables) {
         let mut frame = context.table(&name).await?;
