@@ -43,7 +43,7 @@ impl Light {
     /// Whether the lamp is lit in this step of [`STEP`].
     fn is_lit(self, step: u64) -> bool {
         match self {
-            Light::Ready => step % 20 != 0,
+            Light::Ready => !step.is_multiple_of(20),
             Light::Attention => step % 20 < 10,
             Light::Fault => step.is_multiple_of(2),
         }
