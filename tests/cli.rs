@@ -92,6 +92,26 @@ fn a_missing_runtime_names_the_script() {
 }
 
 #[test]
+fn the_runtime_leaves_no_number_of_this_machine_in_the_home_of_whoever_compares() {
+    let home = tempfile::tempdir().unwrap();
+    let pictures =
+        ["--reference", "assets/people/p01/enrol-1.jpg", "--probe", "assets/people/p01/probe-1.jpg"];
+    let output = Command::new(env!("CARGO_BIN_EXE_bedcheck"))
+        .arg("verify")
+        .args(pictures)
+        .current_dir(root())
+        .env("HOME", home.path())
+        // cargo gives it to tests; people at a terminal do not.
+        .env_remove("ORT_DISABLE_TELEMETRY")
+        .env_remove("XDG_CACHE_HOME")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn a_pack_that_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let models = folder.path().to_str().unwrap();

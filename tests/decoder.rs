@@ -6,6 +6,7 @@
     reason = "impostors and attempts are no part of the agent, and a test waits by the clock"
 )]
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use bedcheck::base::confine::confine;
+use bedcheck::base::environment;
 use bedcheck::base::frame::Picture;
 use bedcheck::capture::broadcast::Clip;
 use bedcheck::capture::decoder::{Decoder, DecoderError, Program};
@@ -114,7 +116,11 @@ async fn the_process_is_shut_in_and_goes_when_nobody_asks_any_more() {
     assert!(limit("Max address space").contains("536870912"), "{limits}");
     assert!(limit("Max open files").split_whitespace().filter(|word| *word == "3").count() == 2, "{limits}");
     let environment = fs::read(format!("/proc/{id}/environ")).unwrap();
-    assert!(environment.is_empty(), "it was given an environment");
+    let environment = String::from_utf8(environment).unwrap();
+    let given: BTreeSet<String> =
+        environment.split('\0').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let wanted = environment::wanted().map(|(name, value)| format!("{name}={value}"));
+    assert_eq!(given, wanted.collect(), "it was given something of its parent's environment");
     drop(decoder);
     let began = Instant::now();
     while Path::new(&format!("/proc/{id}/exe")).exists() {

@@ -45,6 +45,8 @@ pub struct Board {
     pub thermal: Thermal,
     /// The hardware watchdog that systemd feeds (`RuntimeWatchdogSec`).
     pub watchdog: String,
+    /// Lamps that may say how the terminal is, the first that is there: names in `/sys/class/leds`, as device trees have them.
+    pub lamps: Vec<String>,
     pub notes: String,
 }
 
@@ -133,12 +135,29 @@ mod tests {
             assert!(board.threads >= 1 && board.threads < board.cores.max(2), "{}", board.board);
             assert!(board.thermal.ease_c < board.thermal.rest_c, "{}", board.board);
             assert!(board.title.contains(" · "), "{}", board.title);
+            assert_eq!(
+                board.lamps.first().map(String::as_str),
+                Some("bedcheck:status"),
+                "one of our own comes first"
+            );
             names.extend(board.compatible);
         }
         let all = names.len();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn the_unit_and_the_udev_rules_know_every_lamp() {
+        let unit = include_str!("../../firmware-config/bedcheck.service");
+        let rules = include_str!("../../firmware-config/bedcheck.udev");
+        let rule = rules.lines().find(|line| line.starts_with("SUBSYSTEM==\"leds\"")).unwrap();
+        for lamp in FILES.iter().flat_map(|file| toml::from_str::<Board>(file).unwrap().lamps) {
+            assert!(unit.contains(&format!("-/sys/class/leds/{lamp}")), "bedcheck.service lacks {lamp}");
+            let is_known = rule.split('"').any(|names| names.split('|').any(|name| name == lamp));
+            assert!(is_known, "bedcheck.udev lacks {lamp}");
+        }
     }
 
     #[test]

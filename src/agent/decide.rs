@@ -305,7 +305,7 @@ impl Decide {
                 let (frames, health) = (slot.count(), slot.health());
                 let has_new = self.last_counts.insert(camera.clone(), frames) != Some(frames);
                 // A camera at rest brings no picture between two quick beats.
-                let is_recent = slot.newest().is_some_and(|frame| now.mono - frame.taken.mono < RECENT);
+                let is_recent = slot.glance().is_some_and(|newest| now.mono - newest.taken < RECENT);
                 let working = has_new || (is_recent && health.trouble.is_none());
                 let tamper = self.front.counts(camera, health.tamper);
                 CameraBeat { camera: camera.to_string(), frames, working, tamper }

@@ -27,6 +27,7 @@ pub mod identity;
 pub mod impact;
 pub mod kiosk_desk;
 pub mod kiosk_thread;
+pub mod lamp;
 pub mod reload;
 pub mod renew;
 pub mod retention;

@@ -19,6 +19,8 @@ use crate::store::staff::{Entry, Staff};
 
 /// Without a receipt for so long the terminal calls itself offline: three heartbeats.
 const OFFLINE: Duration = Duration::from_secs(180);
+/// The page asks anew long before.
+const AIMED: Duration = Duration::from_secs(5);
 
 /// The link to the task that decides.
 #[derive(Clone)]
@@ -87,7 +89,10 @@ impl Rounds for ZoneDesk {
         let here = sheet.stops.into_iter().find(|stop| matches!(stop.walked, Walked::Here { .. }))?;
         let settings = shown.settings?;
         let bed = settings.beds.iter().find(|bed| bed.id == here.bed)?;
-        shown.slots.get(&bed.camera)?.newest()?.picture.cut(bed.zone)
+        let slot = shown.slots.get(&bed.camera)?;
+        // At rest a camera's picture is not kept.
+        slot.watch_until(self.clock.now().mono + AIMED);
+        slot.newest()?.picture.cut(bed.zone)
     }
 
     fn enter(&self, name: &str, pin: &Private<String>) -> Signed {

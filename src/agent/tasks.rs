@@ -12,6 +12,7 @@
 //! | fhir | task | one list | cannot: failures wait and try again |
 //! | kiosk | thread where there is one | 8 touches, newest frame only | its screen stands still; results wait for nobody |
 //! | decide | task | 64 answers | ends the process |
+//! | lamp | task where the board has one | nothing | the lamp stands still, which means that nothing runs |
 //! | health, page | task each | 2048 connections | metrics or page stay away; the agent goes on |
 //! | deliver | task | one batch | cannot: failures wait and try again |
 //! | certificate | task | one request | cannot: failures wait and try again |

@@ -32,9 +32,9 @@ impl WardView for ZoneDesk {
 
 fn camera_now(camera: &CameraSettings, shown: &Shown, now: Now) -> CameraNow {
     let slot = shown.slots.get(&camera.id);
-    let newest = slot.and_then(|slot| slot.newest()).map(|frame| {
-        let age = u64::try_from((now.mono - frame.taken.mono).as_millis()).unwrap_or(u64::MAX);
-        (age, frame.picture.width(), frame.picture.height())
+    let newest = slot.and_then(|slot| slot.glance()).map(|newest| {
+        let age = u64::try_from((now.mono - newest.taken).as_millis()).unwrap_or(u64::MAX);
+        (age, newest.width, newest.height)
     });
     let health = slot.map(|slot| slot.health()).unwrap_or_default();
     let mode = match camera.mode {

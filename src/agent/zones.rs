@@ -13,6 +13,7 @@ use crate::base::files::{FileError, make_owner_only_folder, read_at_most, write_
 use crate::base::frame::{Area, Picture};
 use crate::base::health::Words;
 use crate::base::ids::{BedId, CameraId};
+use crate::base::slot::Glance;
 use crate::hospital::roster_file;
 use crate::kiosk::{Desk, Drawing, Refusal, Zone};
 
@@ -117,10 +118,10 @@ impl ZoneDesk {
     fn fits(&self, beds: &[BedSettings]) -> Result<(), Vec<String>> {
         let shown = self.health.shown();
         let outside = beds.iter().filter_map(|bed| {
-            let picture = shown.slots.get(&bed.camera)?.newest()?.picture;
+            let Glance { width, height, .. } = shown.slots.get(&bed.camera)?.glance()?;
             let (right, bottom) = (bed.zone.x + bed.zone.width, bed.zone.y + bed.zone.height);
-            (right > picture.width() || bottom > picture.height()).then(|| {
-                let (id, width, height) = (&bed.id, picture.width(), picture.height());
+            (right > width || bottom > height).then(|| {
+                let id = &bed.id;
                 format!("床位 {id}：超出画面 {width} × {height} · bed {id}: beyond the picture of {width} × {height}")
             })
         });

@@ -5,6 +5,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod confine;
+pub mod environment;
 pub mod exit;
 pub mod files;
 pub mod frame;

@@ -1,7 +1,7 @@
 //! Where a camera and those who look through it meet: the newest frame, how often one is wanted, how the camera is.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::base::clock::Mono;
@@ -19,13 +19,22 @@ pub enum Pace {
     Rest,
 }
 
+/// When the newest frame was taken, and how large it is; known for longer than its pixels are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    pub number: u64,
+    pub taken: Mono,
+    pub width: u32,
+    pub height: u32,
+}
+
 /// Holds one frame: an old picture of a bed proves nothing, so the newer one replaces it.
 #[derive(Clone, Default)]
 pub struct Slot(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    frame: Mutex<Option<Frame>>,
+    held: Mutex<Held>,
     arrived: Condvar,
     /// The pace changed.
     wanted: Condvar,
@@ -35,32 +44,53 @@ struct Shared {
     health: Mutex<CameraHealth>,
 }
 
+#[derive(Default)]
+struct Held {
+    frame: Option<Frame>,
+    newest: Option<Glance>,
+}
+
 impl Slot {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn put(&self, frame: Frame) {
-        *self.0.frame.lock().unwrap_or_else(PoisonError::into_inner) = Some(frame);
+        let (number, taken) = (frame.number, frame.taken.mono);
+        let (width, height) = (frame.picture.width(), frame.picture.height());
+        *self.held() = Held { newest: Some(Glance { number, taken, width, height }), frame: Some(frame) };
         self.0.arrived.notify_all();
+    }
+
+    /// Lets the newest frame's pixels go, 2.8 MB at 1280 × 720: of a camera at rest nobody wants them.
+    pub fn forget_picture(&self) {
+        self.held().frame = None;
     }
 
     /// The newest frame if it was taken after `after`, waiting for it at most `patience`.
     pub fn newer_than(&self, after: Mono, patience: Duration) -> Option<Frame> {
-        let guard = self.0.frame.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_old = |frame: &mut Option<Frame>| frame.as_ref().is_none_or(|frame| frame.taken.mono <= after);
-        let (guard, _) = self
+        let is_old = |held: &mut Held| held.frame.as_ref().is_none_or(|frame| frame.taken.mono <= after);
+        let (held, _) = self
             .0
             .arrived
-            .wait_timeout_while(guard, patience, is_old)
+            .wait_timeout_while(self.held(), patience, is_old)
             .unwrap_or_else(PoisonError::into_inner);
-        guard.as_ref().filter(|frame| frame.taken.mono > after).cloned()
+        held.frame.as_ref().filter(|frame| frame.taken.mono > after).cloned()
     }
 
-    /// The newest frame, however old.
+    /// The newest frame, however old; none while the camera rests.
     pub fn newest(&self) -> Option<Frame> {
-        self.0.frame.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held().frame.clone()
+    }
+
+    /// What is known of the newest frame, at rest too.
+    pub fn glance(&self) -> Option<Glance> {
+        self.held().newest
     }
 
     /// The number of the newest frame; 0 before the first.
     pub fn count(&self) -> u64 {
-        self.0.frame.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, |frame| frame.number)
+        self.glance().map_or(0, |glance| glance.number)
     }
 
     /// Asks for several frames a second until then. A later time that was asked for before stays.
@@ -92,9 +122,8 @@ impl Slot {
 
     /// Sleeps for `time`, or until somebody asks for another pace.
     pub fn sleep(&self, time: Duration) {
-        let guard = self.0.frame.lock().unwrap_or_else(PoisonError::into_inner);
         // Woken too early the caller looks at the clock and comes back.
-        drop(self.0.wanted.wait_timeout(guard, time));
+        drop(self.0.wanted.wait_timeout(self.held(), time));
     }
 
     /// How the camera is.
@@ -110,6 +139,9 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::Now;
+    use crate::base::frame::{Origin, Picture};
+    use crate::base::ids::CameraId;
 
     #[test]
     fn a_shorter_wish_does_not_end_a_longer_one() {
@@ -132,5 +164,19 @@ mod tests {
         assert_eq!(slot.pace(Mono(299)), Pace::Watch);
         slot.rest_until(Mono(0));
         assert_eq!(slot.pace(Mono(300)), Pace::Patrol);
+    }
+
+    #[test]
+    fn a_camera_at_rest_keeps_no_pixels_and_is_known_all_the_same() {
+        let slot = Slot::default();
+        let taken = Now { mono: Mono(700), ..Now::default() };
+        let picture = Picture::new(4, 2, vec![0; 24]).unwrap();
+        let camera = CameraId::new("cam-1").unwrap();
+        slot.put(Frame { camera, number: 3, taken, origin: Origin::Synthetic, tamper: None, picture });
+        assert!(slot.newest().is_some());
+        slot.forget_picture();
+        assert!(slot.newest().is_none() && slot.newer_than(Mono(0), Duration::ZERO).is_none());
+        assert_eq!(slot.glance(), Some(Glance { number: 3, taken: Mono(700), width: 4, height: 2 }));
+        assert_eq!(slot.count(), 3);
     }
 }

@@ -11,7 +11,7 @@ use crate::base::files::{make_owner_only_folder, read_at_most, write_owner_only}
 use crate::base::frame::{Frame, Picture, Tamper};
 use crate::base::health::{CameraHealth, Words};
 use crate::base::ids::CameraId;
-use crate::base::slot::Slot;
+use crate::base::slot::{Pace, Slot};
 use crate::base::supervise::Stopping;
 use crate::capture::tamper::Watch;
 use crate::capture::{Attention, Camera, CameraError};
@@ -41,6 +41,10 @@ pub fn film(camera: &mut dyn Camera, filming: &Filming, stopping: &Stopping) {
             Ok(picture) => {
                 backoff.reset();
                 films.show(camera, picture);
+                // Whoever wants a picture asks for another pace first.
+                if attention.pace() == Pace::Rest {
+                    filming.slot.forget_picture();
+                }
             }
             Err(error) => {
                 let wait = backoff.next(draw());

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use ort::environment::Environment;
 
+use crate::base::environment::{NO_REPORTS, forbids_reports};
 use crate::base::files::{read_at_most, sha256_hex};
 
 /// The library of the PyPI wheels onnxruntime 1.32.0, which `models/fetch-runtime` brings and releases bundle.
@@ -25,6 +26,8 @@ pub enum RuntimeError {
     Missing { looked: String },
     #[error("ONNX Runtime at {path} cannot be loaded: {cause}; run models/fetch-runtime to replace it")]
     Unusable { path: PathBuf, cause: String },
+    #[error("ONNX Runtime is not loaded where it might report to its maker: set {0}={1} before this program starts", NO_REPORTS.0, NO_REPORTS.1)]
+    Reports,
 }
 
 /// Threads that one net takes; said once, before the first net is loaded.
@@ -59,6 +62,10 @@ pub fn load() -> Result<&'static Runtime, RuntimeError> {
 }
 
 fn open(path: &Path) -> Result<Runtime, RuntimeError> {
+    // The library reports while it is being loaded; `with_telemetry` below comes too late for that.
+    if !forbids_reports() {
+        return Err(RuntimeError::Reports);
+    }
     let unusable = |cause: String| RuntimeError::Unusable { path: path.to_owned(), cause };
     let bytes = read_at_most(path, MOST_BYTES).map_err(|error| unusable(error.to_string()))?;
     let sha256 = sha256_hex(&bytes);

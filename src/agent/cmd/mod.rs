@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use crate::agent::tasks::default_models;
+use crate::base::environment;
 pub(crate) use crate::base::exit::say;
 use crate::base::exit::{Code, Ending, arguments, code_of};
 use crate::base::files::shipped;
@@ -119,6 +120,10 @@ pub fn main(args: impl Iterator<Item = OsString>) -> Code {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    // Before any thread. The process that decodes video is given all of it by its parent.
+    if let Err(error) = environment::settle() {
+        complain(&anyhow::Error::new(error).context("cannot start again with what the environment lacks"));
+    }
     logging::start(if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" });
     let outcome = match cli.command {
         Command::Demo(command) => command.run(),

@@ -11,6 +11,7 @@ use crate::agent::cmd::{interrupted, say, tokio};
 use crate::agent::config::{self, Above, Settings};
 use crate::agent::enrol_desk::Sittings;
 use crate::agent::health::{self, Health};
+use crate::agent::lamp::{self, Lamp};
 use crate::agent::reload::Follower;
 use crate::agent::tasks;
 use crate::agent::update::probation;
@@ -77,6 +78,7 @@ impl Agent {
         let (_stop, stopping) = supervise::shutdown();
         self.serve(stopping.clone()).await?;
         self.watch_bundle(&stopping);
+        self.shine(&stopping);
         self.follower.accept(&self.settings, &[]);
         let interrupted = interrupted();
         ::tokio::pin!(interrupted);
@@ -104,6 +106,14 @@ impl Agent {
             let Some(next) = next else { return Ok(()) };
             self.health.pauses();
             former = Some(std::mem::replace(&mut self.settings, next));
+        }
+    }
+
+    /// The board's lamp, where it has one.
+    fn shine(&self, stopping: &Stopping) {
+        if let Some(lamp) = Lamp::find(&Board::here().lamps) {
+            let shine = lamp::shine(lamp, self.health.clone(), self.clock.clone(), stopping.clone());
+            supervise::task("lamp", shine);
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::agent::board::{self, Board};
 use crate::agent::config::Settings;
 use crate::agent::doctor::{Line, existing};
+use crate::agent::lamp::Lamp;
 use crate::agent::{identity, tasks};
 use crate::base::clock::Now;
 use crate::base::ids::DeviceId;
@@ -51,6 +52,18 @@ pub fn board() -> Line {
         }
         Heat::Fine => line,
     }
+}
+
+/// The lamp that says how the terminal is; nothing where the board has none.
+pub fn lamp() -> Option<Line> {
+    let lamp = Lamp::find(&Board::here().lamps)?;
+    let line = Line::good("lamp", ("指示灯", "lamp"), lamp.folder().display().to_string());
+    Some(match lamp.may_be_moved() {
+        Ok(()) => line,
+        Err(error) => Line { found: format!("{}：{error}", line.found), ..line }.attention(
+            "重新应用 udev 规则：udevadm control --reload && udevadm trigger --subsystem-match=leds · apply the udev rules again",
+        ),
+    })
 }
 
 pub fn library() -> Line {

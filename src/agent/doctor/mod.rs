@@ -81,6 +81,7 @@ pub async fn examine(config: &Path, above: &Above, now: Now) -> Examination {
     let mut lines = Vec::new();
     let settings = configuration(config, above, &mut lines);
     lines.push(device::board());
+    lines.extend(device::lamp());
     lines.push(device::library());
     let Some(settings) = settings else {
         return Examination { lines, snapshots: Vec::new() };

@@ -211,8 +211,8 @@ impl Health {
         for (camera, slot) in &shown.slots {
             let label = [("camera", camera.to_string())];
             figures.frames.get_or_create(&label).set(i64::try_from(slot.count()).unwrap_or(i64::MAX));
-            if let Some(frame) = slot.newest() {
-                figures.frame_age.get_or_create(&label).set((now - frame.taken.mono).as_secs_f64());
+            if let Some(newest) = slot.glance() {
+                figures.frame_age.get_or_create(&label).set((now - newest.taken).as_secs_f64());
             }
         }
         figures.turn_age.set(self.since_turn().as_secs_f64());

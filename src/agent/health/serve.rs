@@ -34,7 +34,7 @@ impl Health {
     fn answer(&self) -> Value {
         let shown = self.shown();
         let now = self.0.clock.now().mono;
-        let age = |slot: &crate::base::slot::Slot| Some((now - slot.newest()?.taken.mono).as_secs_f64());
+        let age = |slot: &crate::base::slot::Slot| Some((now - slot.glance()?.taken).as_secs_f64());
         let cameras: Vec<Value> = shown
             .slots
             .iter()

@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::base::environment;
 use crate::base::frame::Picture;
 use crate::capture::h264::{H264Error, MOST_BYTES, MOST_PIXELS};
 
@@ -146,7 +147,7 @@ impl Decoder {
     /// [`DecoderError`]; also when the system does not let it be shut in.
     pub async fn start(program: &Program) -> Result<Decoder, DecoderError> {
         let mut command = Command::new(&program.0);
-        command.arg(SUBCOMMAND).env_clear().current_dir("/").kill_on_drop(true);
+        command.arg(SUBCOMMAND).env_clear().envs(environment::wanted()).current_dir("/").kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().map_err(DecoderError::Start)?;
         let (Some(questions), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
