@@ -82,15 +82,16 @@ pub async fn run(
     let clock = Clock::system();
     let began = clock.now().mono;
     let mut ran = Ran { rule: rule.id.clone(), leads: 0, cut: false, rows: 0, ms: 0, skipped: None };
-    let from = match (extent.since, &rule.incremental) {
+    let new_day = match (extent.since, &rule.incremental) {
         (None, _) => None,
-        (Some(since), Some(incremental)) => Some(since - incremental.window_days),
+        (Some(since), Some(incremental)) => Some((since, incremental)),
         (Some(_), None) => {
             ran.skipped = Some("needs everything: it runs without --since");
             return Ok((ran, Vec::new()));
         }
     };
     let read: BTreeSet<String> = tables::read_by(&rule.tables).map(|(_, folder)| folder).collect();
+    let from = new_day.map(|(since, incremental)| since - incremental.window_days);
     let is_wanted = |part: &&Part| {
         let is_over = part.last_day.zip(from).is_some_and(|(last, from)| last < from);
         read.contains(&part.table) && !is_over
@@ -103,8 +104,8 @@ pub async fn run(
             session(limits, &folder.spill()).map_err(|cause| EngineError::Session(Box::new(cause)))?;
         let failed = |cause| EngineError::Rule { rule: rule.id.clone(), cause: Box::new(cause) };
         session::register(&context, folder, &slice).await.map_err(failed)?;
-        if let (Some(since), Some(incremental)) = (extent.since, &rule.incremental) {
-            touched::narrow(&context, rule, incremental, since, limits).await.map_err(failed)?;
+        if let Some(new_day) = new_day {
+            touched::narrow(&context, rule, new_day, limits).await.map_err(failed)?;
         }
         let frame = context.sql_with_options(&rule.sql(), session::options()).await.map_err(failed)?;
         gather.begin(frame.schema().as_arrow())?;

@@ -29,15 +29,17 @@ const PREFIX: &str = "touched_";
 pub async fn narrow(
     context: &SessionContext,
     rule: &Rule,
-    incremental: &Incremental,
-    since: i32,
+    (since, incremental): (i32, &Incremental),
     limits: &session::Limits,
 ) -> Result<(), DataFusionError> {
     let keys = match limits.scheduler {
-        None => touched_keys(context, rule, incremental, since).await?,
+        None => touched_keys(context, rule, (since, incremental)).await?,
         // A plan that leaves this process cannot take a table in its memory along.
         Some(_) => None,
     };
+    let here: Vec<&str> = incremental.key.iter().map(String::as_str).collect();
+    let there: Vec<String> = incremental.key.iter().map(|key| format!("{PREFIX}{key}")).collect();
+    let there: Vec<&str> = there.iter().map(String::as_str).collect();
     for (table, name) in tables::read_by(&rule.tables) {
         let mut frame = context.table(&name).await?;
         if let Some(day) = table.day {
@@ -46,9 +48,6 @@ pub async fn narrow(
             frame = frame.filter(col(day).gt_eq(day_literal(since - window)))?;
         }
         if let Some(keys) = keys.as_ref().filter(|_| has(table, &incremental.key)) {
-            let (here, there) = names(&incremental.key);
-            let here: Vec<&str> = here.iter().map(String::as_str).collect();
-            let there: Vec<&str> = there.iter().map(String::as_str).collect();
             frame = frame.join(keys.clone(), JoinType::LeftSemi, &here, &there, None)?;
         }
         context.deregister_table(&name)?;
@@ -62,8 +61,7 @@ pub async fn narrow(
 async fn touched_keys(
     context: &SessionContext,
     rule: &Rule,
-    incremental: &Incremental,
-    since: i32,
+    (since, incremental): (i32, &Incremental),
 ) -> Result<Option<DataFrame>, DataFusionError> {
     let mut whole: Option<DataFrame> = None;
     for (table, name) in tables::read_by(&rule.tables) {
@@ -90,9 +88,4 @@ fn day_literal(day: i32) -> Expr {
 
 fn has(table: &Table, key: &[String]) -> bool {
     !key.is_empty() && key.iter().all(|name| table.place(name).is_some())
-}
-
-/// Columns here, and those of the keys.
-fn names(key: &[String]) -> (Vec<String>, Vec<String>) {
-    (key.to_vec(), key.iter().map(|name| format!("{PREFIX}{name}")).collect())
 }
