@@ -1,12 +1,12 @@
-# Sourced by the scripts beside it: clean Debians of other processors under target/arm, and what emulates them.
-# `fail` and `skip` are the caller's.
+# Sourced by the tests of emulated devices, which say $arch: a clean Debian of it under target/boards, and what runs its
+# programs here. `fail` and `skip` are the caller's.
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-arm=$repo/target/arm
-mkdir -p "$arm"
+boards=$repo/target/boards
+mkdir -p "$boards"
 
 # Packages of a Debian, unpacked and not installed.
 fetch() { # SUITE ARCH FOLDER PACKAGE...
-    local suite=$1 arch=$2 folder=$3 state=$arm/apt-$1-$2
+    local suite=$1 arch=$2 folder=$3 state=$boards/apt-$1-$2
     shift 3
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$folder"
     rm -rf "$state/debs" && mkdir "$state/debs"
@@ -22,17 +22,20 @@ fetch() { # SUITE ARCH FOLDER PACKAGE...
 
 # What binfmt_misc knows an architecture's programs by (ELF's class and machine), its emulator, and the Debian taken for it.
 # Debian 12's qemu-user does not run ONNX Runtime (CPU detection); Debian 13's does.
+suite=bookworm included=systemd,systemd-sysv,udev
 case ${arch:=arm64} in
-arm64) cpu=aarch64 class='\x02' machine='\xb7' suite=bookworm included=systemd,udev ;;
-armhf) cpu=arm class='\x01' machine='\x28' suite=trixie included=systemd,udev,libonnxruntime1.21,libre2-11 ;;
+amd64) cpu=x86_64 ;;
+arm64) cpu=aarch64 class='\x02' elf='\xb7' ;;
+armhf) cpu=arm class='\x01' elf='\x28' suite=trixie included=$included,libonnxruntime1.21,libre2-11 ;;
 esac
-root=$arm/root-$arch emulator=$arm/qemu/usr/bin/qemu-$cpu binfmt=/proc/sys/fs/binfmt_misc/bedcheck-test-$cpu
+root=$boards/root-$arch emulator=$boards/qemu/usr/bin/qemu-$cpu binfmt=/proc/sys/fs/binfmt_misc/bedcheck-test-$cpu
 
 # Foreign programs run by themselves until `unregister`.
 register() {
-    [ -x "$emulator" ] || fetch trixie amd64 "$arm/qemu" qemu-user || skip "Debian 13's qemu-user cannot be had"
+    [ "$arch" != "$(dpkg --print-architecture)" ] || return 0
+    [ -x "$emulator" ] || fetch trixie amd64 "$boards/qemu" qemu-user || skip "Debian 13's qemu-user cannot be had"
     [ -e "${binfmt%/*}/register" ] || mount -t binfmt_misc none "${binfmt%/*}" || skip "foreign programs cannot be registered here"
-    local magic="\x7f\x45\x4c\x46$class\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00$machine\x00"
+    local magic="\x7f\x45\x4c\x46$class\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00$elf\x00"
     local mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
     [ -e "$binfmt" ] || printf ':%s:M::%s:%s:%s:F' "${binfmt##*/}" "$magic" "$mask" "$emulator" >"${binfmt%/*}/register"
 }
