@@ -52,9 +52,10 @@ where
             Level::INFO => 6,
             _ => 7,
         };
-        write!(writer, "<{priority}>")?;
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut said = String::new();
+        context.format_fields(Writer::new(&mut said), event)?;
+        // A line is an entry: no camera's or peer's words may begin another.
+        writeln!(writer, "<{priority}>{}", said.replace('\n', "\\n"))
     }
 }
 
@@ -80,13 +81,15 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             tracing::warn!(camera = "cam-1", error = %"no such file", "Camera brings no picture; will try again.");
             tracing::info!("A round begins.");
+            tracing::error!(error = %"gone\n<0>forged", "The peer said no.");
         });
         file.rewind().unwrap();
         let mut said = String::new();
         file.read_to_string(&mut said).unwrap();
         assert_eq!(
             said,
-            "<4>Camera brings no picture; will try again. camera=\"cam-1\" error=no such file\n<6>A round begins.\n"
+            "<4>Camera brings no picture; will try again. camera=\"cam-1\" error=no such file\n\
+             <6>A round begins.\n<3>The peer said no. error=gone\\n<0>forged\n"
         );
     }
 }
